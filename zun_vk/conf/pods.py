@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Options of the pods bound to the virtual node."""
+
+from oslo_config import cfg
+
+GROUP = 'pods'
+
+OPTS = [
+    cfg.StrOpt(
+        'capsule_runtime',
+        default='rest',
+        help='How pods become capsules: a name in the entry point namespace '
+             'zun_vk.capsule_runtime. "rest" uses stock Zun through its REST '
+             'API and refuses what that cannot carry.'),
+    cfg.IntOpt(
+        'workers',
+        default=16, min=1, max=256,
+        help='Pods that are worked on at the same time.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    return [(GROUP, OPTS)]

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Every error zun_vk raises on purpose.
+
+Callers choose what to do by class, never by message: each class says what
+went wrong and whether trying again can help. Messages go to logs and pod
+events, so they must never hold a credential.
+"""
+
+
+class ZunVkError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(ZunVkError):
+    """An option is missing or wrong; the process cannot start.
+
+    :param option: the option as an operator writes it, ``[section] name``
+    :param problem: what is wrong with it
+    """
+
+    def __init__(self, option: str, problem: str):
+        super().__init__(f'{option}: {problem}')
+        self.option = option
+
+
+class InvalidQuantity(ZunVkError, ValueError):
+    """A Kubernetes quantity that cannot be read."""
+
+
+class RemoteError(ZunVkError):
+    """A remote service did not do what it was asked.
+
+    :param service: who was asked: kubernetes, keystone, zun, placement
+    :param message: the service's own words where it gave any
+    :param status: HTTP status, 0 where there was no answer
+    """
+
+    def __init__(self, service: str, message: str, status: int = 0):
+        super().__init__(f'{service}: {message}')
+        self.service = service
+        self.message = message
+        self.status = status
+
+
+class Unreachable(RemoteError):
+    """No answer: connection refused, time-out, TLS failure.
+
+    What was asked may or may not have been done.
+    """
+
+
+class Unavailable(RemoteError):
+    """The service answered that it cannot serve now (5xx)."""
+
+
+class Throttled(Unavailable):
+    """The service asks for fewer requests (429).
+
+    :param retry_after: seconds the service asks to wait, 0 if it says none
+    """
+
+    def __init__(self, service: str, message: str, retry_after: float = 0):
+        super().__init__(service, message, 429)
+        self.retry_after = retry_after
+
+
+class AccessDenied(RemoteError):
+    """Wrong or insufficient credentials (401, 403)."""
+
+
+class NotFound(RemoteError):
+    """The object does not exist (404)."""
+
+
+class Conflict(RemoteError):
+    """The object exists already or was changed by another (409)."""
+
+
+class Expired(RemoteError):
+    """The asked resourceVersion is too old (410): list again."""
+
+
+class Rejected(RemoteError):
+    """The request itself is at fault (other 4xx): repeating cannot help."""
