@@ -14,6 +14,6 @@
 from importlib import metadata
 
 
-def version() -> str:
+def version_string() -> str:
     """Return the version of the installed distribution (PEP 440)."""
     return metadata.version('zun-vk')
