@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import collections
 import threading
 
 import hypothesis
@@ -86,6 +87,9 @@ class _Server:
 
     def _record(self, event):
         self.history.append((self.version, event))
+        for stream in self.streams:
+            if not stream.ended:
+                stream.waiting.append(event)
         self.changed.notify_all()
 
     # What the reflector calls.
@@ -105,7 +109,9 @@ class _Server:
             self.timeouts.append(timeout_seconds)
             self._fail('watch')
             self._check(resource_version)
-            stream = _Stream(self, int(resource_version))
+            stream = _Stream(self, [
+                event for version, event in self.history
+                if version > int(resource_version)])
             self.streams.append(stream)
             return stream
 
@@ -119,43 +125,36 @@ class _Server:
 
 
 class _Stream:
-    def __init__(self, server, version):
+    """One open watch: what it still has to send, and how it ends."""
+
+    def __init__(self, server, events):
         self.server = server
-        self.version = version
+        self.waiting = collections.deque(events)
         self.ended = False
         self.closed = False
         self.error = None
-        self.sent = 0
 
     def __iter__(self):
-        while not self._finished():
-            self.sent += 1
-            yield self._mine()[self.sent - 1]
+        while event := self._next():
+            yield event[0]
 
     def close(self):
         with self.server.changed:
             self.closed = True
             self.server.changed.notify_all()
 
-    def _finished(self):
-        """Wait for an event or the end, and return whether it is the end."""
+    def _next(self):
+        """Return a tuple of the next event, or None at the end."""
         with self.server.changed:
             self.server.changed.wait_for(
-                lambda: self._waiting() or self.ended or self.closed)
+                lambda: self.waiting or self.ended or self.closed)
             if self.closed:
                 raise exceptions.Unreachable('kubernetes', 'closed')
-            if self._waiting():
-                return False
+            if self.waiting:
+                return (self.waiting.popleft(),)
             if self.error:
                 raise self.error
-            return True
-
-    def _waiting(self):
-        return len(self._mine()) > self.sent
-
-    def _mine(self):
-        return [event for version, event in self.server.history
-                if version > self.version]
+            return None
 
 
 class ReflectorTestCase(base.BaseTestCase):
@@ -610,8 +609,9 @@ class _Machine(stateful.RuleBasedStateMachine):
         max_leaves=4), max_size=2))
     def nonsense(self, events):
         for event in events:
-            self.server.version += 1
-            self.server.send(event)
+            with self.server.changed:
+                self.server.version += 1
+                self.server.send(event)
 
     @stateful.rule(status=st.sampled_from([0, 410, 500, 504]))
     def break_the_watch(self, status):
