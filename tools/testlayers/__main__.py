@@ -115,8 +115,10 @@ class Run:
         self._layers = layers
         self._keep = keep
         self._filters = filters
-        self._env = dict(os.environ, PYTHONUNBUFFERED='1',
-                         PATH=f'{BIN}:{os.environ["PATH"]}')
+        # Captured logs are shown with the test that failed, and only then.
+        self._env = {'OS_LOG_CAPTURE': '1', 'OS_STDOUT_CAPTURE': '1',
+                     'OS_STDERR_CAPTURE': '1', 'PYTHONUNBUFFERED': '1',
+                     **os.environ, 'PATH': f'{BIN}:{os.environ["PATH"]}'}
         self._binaries: Binaries | None = None
 
     def go(self) -> None:

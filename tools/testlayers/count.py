@@ -85,6 +85,8 @@ class Counter:
             verdict = 'did not end' if status == 'inprogress' else 'FAILED'
             self._write(f'{verdict}: {name}')
             for title, detail in sorted(test['details'].items()):
+                if detail.content_type.type != 'text':
+                    continue
                 text = detail.as_text().strip()
                 if text:
                     print(f'--- {title}\n{text}', file=self._out, flush=True)
