@@ -1,0 +1,436 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Pods run as capsules: what is made, what is shown, what is refused."""
+
+import json
+
+from zun_vk.tests.fixtures import kube
+from zun_vk.tests.fixtures import pods
+from zun_vk.tests.fixtures.wait import hold_for
+from zun_vk.tests.fixtures.wait import wait_for
+from zun_vk.tests.functional import base
+
+PREFIX = 'zun.openstack.org/'
+
+
+class TestRunning(base.AgentTestCase):
+
+    def test_a_pod_runs_as_one_capsule_that_is_known_as_its_own(self):
+        pod = self.running_pod(name='web')
+
+        capsule = self.capsule(pod)
+        metadata = pod['metadata']
+        cluster = kube.call(self.api.core.read_namespace,
+                            'kube-system')['metadata']['uid']
+        self.assertEqual(
+            {PREFIX + 'cluster': cluster, PREFIX + 'node': self.agent.node,
+             PREFIX + 'namespace': metadata['namespace'],
+             PREFIX + 'pod': 'web', PREFIX + 'uid': metadata['uid']},
+            capsule.labels)
+        self.assertEqual(
+            f'{metadata["namespace"]}_web_{metadata["uid"][:8]}',
+            capsule.name)
+        self.assertEqual(self.cloud.project, capsule.project_id)
+
+    def test_the_status_is_that_of_a_kubelet(self):
+        pod = self.running_pod()
+
+        status = pod['status']
+        self.assertEqual('Running', status['phase'])
+        self.assertTrue(status['startTime'])
+        self.assertEqual('127.0.0.1', status['hostIP'])
+        for kind in ('PodScheduled', 'Initialized', 'ContainersReady',
+                     'Ready'):
+            found = kube.condition(pod, kind)
+            self.assertEqual('True', found['status'], kind)
+            self.assertTrue(found['lastTransitionTime'], kind)
+
+    def test_the_pods_address_is_its_neutron_ports(self):
+        pod = self.running_pod()
+
+        port, = [port for port in self.cloud.neutron.ports.values()
+                 if port['device_id'] == self.capsule(pod).uuid]
+        address = port['fixed_ips'][0]['ip_address']
+        self.assertEqual(address, pod['status']['podIP'])
+        self.assertEqual([{'ip': address}], pod['status']['podIPs'])
+
+    def test_containers_are_mapped_back_in_order(self):
+        pod = self.running_pod(pods.container('zebra', image='img-zebra'),
+                               pods.container('ant', image='img-ant'))
+
+        found = {one['name']: one
+                 for one in pod['status']['containerStatuses']}
+        by_image = {one['image']: one['uuid']
+                    for one in self.capsule(pod).containers}
+        for name in ('zebra', 'ant'):
+            one = found[name]
+            self.assertEqual(f'img-{name}', one['image'])
+            self.assertIn(by_image[f'img-{name}'], one['containerID'])
+            self.assertTrue(one['ready'] and one['started'])
+            self.assertTrue(one['state']['running']['startedAt'])
+        self.assertEqual(['zebra', 'ant'], json.loads(
+            self.capsule(pod).annotations[PREFIX + 'containers']))
+
+    def test_what_zun_can_carry_reaches_the_capsule(self):
+        pod = self.running_pod(pods.container(
+            command=['sh', '-c'], args=['echo $(WORD); sleep 9'],
+            workingDir='/srv', tty=True, stdin=True,
+            env=[{'name': 'WORD', 'value': 'hi'},
+                 {'name': 'SAY', 'value': '$(WORD) you'}],
+            ports=[{'containerPort': 8080, 'name': 'w'}],
+            resources={'requests': {'cpu': '250m', 'memory': '64Mi'},
+                       'limits': {'cpu': '1500m', 'memory': '100000001'}}),
+            restartPolicy='OnFailure')
+
+        sent = self.capsule(pod).template['spec']
+        container, = sent['containers']
+        self.assertEqual('OnFailure', sent['restartPolicy'])
+        self.assertEqual(['sh', '-c'], container['command'])
+        self.assertEqual(['echo hi; sleep 9'], container['args'])
+        self.assertEqual({'WORD': 'hi', 'SAY': 'hi you'}, container['env'])
+        self.assertEqual('/srv', container['workDir'])
+        self.assertEqual([8080], [int(port['containerPort'])
+                                  for port in container['ports']])
+        self.assertTrue(container['tty'] and container['stdin'])
+        self.assertEqual({'cpu': 1.5, 'memory': 96}, {
+            name: float(value) for name, value
+            in container['resources']['requests'].items()})
+
+    def test_the_token_volume_is_not_mounted_and_that_is_said_once(self):
+        pod = self.running_pod()
+        self.assertTrue(pod['spec']['volumes'][0]['name'].startswith(
+            'kube-api-access-'))
+
+        event = self.wait_event(pod, 'ServiceAccountTokenNotMounted')
+
+        self.assertEqual('Normal', event['type'])
+        self.assertEqual(1, event['count'])
+        self.assertFalse(self.capsule(pod).template['spec'].get('volumes'))
+
+    def test_a_command_means_something_else_and_that_is_said_once(self):
+        pod = self.running_pod(pods.container(command=['sleep'],
+                                              args=['60']))
+
+        event = self.wait_event(pod, 'ZunMeaningDiffers')
+
+        self.assertEqual('Warning', event['type'])
+        self.assertIn('spec.containers[0].command', event['message'])
+        self.assertEqual(1, event['count'])
+        self.assertEqual(1, len(self.events(pod, 'ZunMeaningDiffers')))
+
+    def test_a_pod_without_a_command_gets_no_warning(self):
+        pod = self.running_pod()
+        self.wait_event(pod, 'ServiceAccountTokenNotMounted')
+
+        self.assertEqual([], self.events(pod, 'ZunMeaningDiffers'))
+
+    def test_while_zun_creates_the_pod_is_pending(self):
+        self.addCleanup(setattr, self.cloud.zun, 'start_delay', 0.05)
+        self.cloud.zun.start_delay = 3
+
+        pod = self.run_pod()
+
+        self.wait_pod(pod, lambda seen: seen['status'].get('startTime'),
+                      'taken note of')
+        status = self.now(pod)['status']
+        self.assertEqual('Pending', status['phase'])
+        self.wait_pod(pod, lambda seen: seen['status'].get(
+            'containerStatuses'), 'with containers')
+        waiting = self.now(pod)['status']['containerStatuses'][0]['state']
+        self.assertEqual('ContainerCreating', waiting['waiting']['reason'])
+        self.wait_ready(pod)
+
+    def test_a_finished_pod_says_how_it_ended(self):
+        for code, phase in ((0, 'Succeeded'), (3, 'Failed')):
+            pod = self.running_pod(restartPolicy='Never')
+            self.stop_containers(pod, code)
+
+            seen = self.wait_phase(pod, phase)
+
+            ended = seen['status']['containerStatuses'][0]['state']
+            self.assertEqual(code, ended['terminated']['exitCode'])
+            self.assertEqual('False',
+                             kube.condition(seen, 'Ready')['status'])
+
+    def test_a_running_pod_is_not_written_again_and_again(self):
+        pod = self.running_pod()
+        version = self.now(pod)['metadata']['resourceVersion']
+
+        hold_for(lambda: self.now(pod)['metadata'][
+            'resourceVersion'] == version, 'the pod is not written', 3)
+
+    def test_the_number_of_lists_does_not_depend_on_the_pods(self):
+        namespace = self.namespace()
+        for number in range(12):
+            self.run_pod(name=f'web-{number}', namespace=namespace)
+        for number in range(12):
+            pod = self.api.pod(namespace, f'web-{number}')
+            self.wait_ready(pod)
+        before, single = self.lists(), self.singles()
+
+        wait_for(lambda: self.lists() >= before + 3, 'three more lists', 15)
+
+        # what a poll costs must not grow: no capsule is in transition
+        self.assertEqual(single, self.singles())
+
+    def lists(self):
+        return self.cloud.zun.count('GET', '/v1/capsules')
+
+    def singles(self):
+        return self.cloud.zun.count('GET', '/v1/capsules/{ident}')
+
+    def stop_containers(self, pod, code):
+        with self.cloud.lock:
+            capsule = self.capsule(pod)
+            for container in capsule.containers:
+                container.update(
+                    status='Stopped',
+                    status_detail=f'Exited({code}) 1 second ago ')
+            capsule.become('Stopped')
+
+
+class TestRefused(base.AgentTestCase):
+
+    def refused(self, *containers, **fields):
+        """Run a pod that must be refused; return the event's message."""
+        pod = self.run_pod(*containers, **fields)
+        event = self.wait_event(pod, 'UnsupportedPodSpec')
+        seen = self.wait_phase(pod, 'Failed')
+        self.assertEqual('Warning', event['type'])
+        self.assertEqual('UnsupportedPodSpec', seen['status']['reason'])
+        self.assertIsNone(self.capsule(pod))
+        return event['message']
+
+    def test_every_field_is_named(self):
+        message = self.refused(
+            pods.container(
+                livenessProbe={'exec': {'command': ['true']}},
+                securityContext={'runAsUser': 1000}),
+            pods.container(
+                'side', env=[{'name': 'NODE', 'valueFrom': {
+                    'fieldRef': {'fieldPath': 'spec.nodeName'}}}],
+                volumeMounts=[{'name': 'tmp', 'mountPath': '/tmp'}]),
+            hostname='named', hostNetwork=True,
+            initContainers=[pods.container('first')],
+            volumes=[{'name': 'tmp', 'emptyDir': {}}])
+
+        for path in ('spec.containers[0].livenessProbe',
+                     'spec.containers[0].securityContext.runAsUser',
+                     'spec.containers[1].env[0].valueFrom',
+                     'spec.containers[1].volumeMounts[0]',
+                     'spec.hostname', 'spec.hostNetwork',
+                     'spec.initContainers', 'spec.volumes[0]'):
+            self.assertIn(path, message)
+
+    def test_fields_that_can_be_carried_are_not_named(self):
+        message = self.refused(pods.container(
+            env=[{'name': 'A', 'value': 'b'}],
+            lifecycle={'preStop': {'exec': {'command': ['true']}}}))
+
+        self.assertIn('spec.containers[0].lifecycle', message)
+        for path in ('.env', '.image', '.args', 'kube-api-access',
+                     'tolerations'):
+            self.assertNotIn(path, message)
+
+    def test_other_resources_are_refused(self):
+        message = self.refused(pods.container(resources={
+            'limits': {'example.com/gpu': '1'}}))
+
+        self.assertIn('example.com/gpu', message)
+
+    def test_a_secret_volume_is_refused(self):
+        message = self.refused(volumes=[
+            {'name': 'key', 'secret': {'secretName': 'key'}}])
+
+        self.assertIn('spec.volumes[0]', message)
+
+    def test_a_refused_pod_stays_refused_and_is_said_once(self):
+        pod = self.run_pod(hostPID=True)
+        self.wait_phase(pod, 'Failed')
+        namespace = pod['metadata']['namespace']
+        self.api.patch_pod(namespace, 'web',
+                           {'metadata': {'labels': {'touched': 'yes'}}})
+        other = self.running_pod(namespace=namespace, name='other')
+
+        self.assertEqual(
+            [1], [event['count'] for event
+                  in self.events(pod, 'UnsupportedPodSpec')])
+        self.assertIsNotNone(other)
+
+    def test_a_refused_pod_can_be_deleted(self):
+        pod = self.run_pod(hostIPC=True)
+        self.wait_phase(pod, 'Failed')
+
+        self.delete(pod)
+
+        self.wait_gone(pod)
+
+
+class TestZunRefuses(base.AgentTestCase):
+
+    def test_zuns_own_words_are_in_an_event_and_others_go_on(self):
+        # one character is a good image for Kubernetes, not for Zun
+        bad = self.run_pod(pods.container(image='x'), name='bad')
+        good = self.running_pod(name='good')
+
+        event = self.wait_event(bad, 'FailedCreatePodSandBox')
+
+        self.assertEqual('Warning', event['type'])
+        self.assertIn("'x' is too short", event['message'])
+        self.assertEqual('Pending', self.now(bad)['status']['phase'])
+        self.assertIsNotNone(good)
+
+    def test_a_rejected_pod_is_tried_again_ever_more_slowly(self):
+        pod = self.run_pod(pods.container(image='y'))
+        self.wait_event(pod, 'FailedCreatePodSandBox')
+        before = self.posts()
+
+        wait_for(lambda: self.posts() > before, 'another try', 20)
+
+        hold_for(lambda: self.posts() - before < 8, 'no storm of POSTs', 3)
+
+    def test_once_zun_takes_it_the_pod_runs(self):
+        fault = self.cloud.zun.fail_next(
+            'POST', 'capsules', containing='late-image', times=2, status=403,
+            body={'errors': [{
+                'status': 403, 'code': 'container.quota-exceeded',
+                'title': 'Quota exceeded', 'links': [], 'request_id': '',
+                'detail': 'Quota exceeded for containers.'}]})
+        self.addCleanup(self.cloud.zun.forgive)
+
+        pod = self.run_pod(pods.container(image='late-image'))
+
+        event = self.wait_event(pod, 'FailedCreatePodSandBox')
+        self.assertIn('Quota exceeded', event['message'])
+        self.wait_ready(pod)
+        self.assertEqual(0, fault.times)
+
+    def test_a_pod_that_zun_refuses_can_be_deleted(self):
+        pod = self.run_pod(pods.container(image='z'))
+        self.wait_event(pod, 'FailedCreatePodSandBox')
+
+        self.delete(pod)
+
+        self.wait_gone(pod)
+
+    def test_an_image_that_cannot_be_had_is_said_with_zuns_reason(self):
+        self.cloud.zun.bad_images['ghost'] = 'Image ghost was not found.'
+        pod = self.run_pod(pods.container(image='ghost'))
+
+        event = self.wait_event(pod, 'FailedCreatePodSandBox')
+
+        self.assertIn('Image ghost was not found.', event['message'])
+        self.assertNotEqual('Running', self.now(pod)['status']['phase'])
+
+    def test_without_room_a_pod_waits_with_zuns_reason(self):
+        self.addCleanup(self.cloud.disable_host, 'host-0', False)
+        self.cloud.disable_host('host-0')
+        pod = self.run_pod()
+
+        event = self.wait_event(pod, 'FailedCreatePodSandBox')
+        self.assertIn('There are not enough hosts available.',
+                      event['message'])
+        self.assertEqual('Pending', self.now(pod)['status']['phase'])
+
+        self.cloud.disable_host('host-0', False)
+        self.wait_ready(pod, 40)
+        self.assertEqual(1, len(self.cloud.capsules(
+            uid=pod['metadata']['uid'])))
+
+    def posts(self):
+        return self.cloud.zun.count('POST', '/v1/capsules')
+
+
+class TestHostile(base.AgentTestCase):
+    """Whatever the API server lets in must not hurt other pods."""
+
+    def survives(self, body):
+        """Submit a body; check that another pod runs beside it."""
+        namespace = self.namespace()
+        hostile = self.submit(body, namespace)
+        self.running_pod(name='bystander', namespace=namespace)
+        self.assertTrue(self.agent.alive)
+        return hostile
+
+    def pod(self, *containers, **fields):
+        return pods.pod('hostile', *containers, node=self.agent.node,
+                        **fields)
+
+    def test_strange_quantities(self):
+        self.survives(self.pod(pods.container(resources={
+            'requests': {'cpu': '1n', 'memory': '1'},
+            'limits': {'cpu': '9999999999', 'memory': '12e100'}})))
+
+    def test_a_quantity_of_many_digits(self):
+        self.survives(self.pod(pods.container(resources=pods.requests(
+            '0.' + '1' * 300, '1' * 300))))
+
+    def test_annotations_of_a_quarter_of_a_megabyte(self):
+        pod = self.survives(self.pod(
+            annotations={'big': 'x' * 250_000, 'zun.openstack.org/uid': '1',
+                         'zun.openstack.org/containers': '{"not": "a list"}'
+                         }))
+
+        self.wait_ready(pod)
+
+    def test_labels_that_look_like_ours(self):
+        pod = self.survives(self.pod(labels={
+            'zun.openstack.org/uid': 'forged',
+            'zun.openstack.org/node': 'another'}))
+
+        self.wait_ready(pod)
+        self.assertIsNotNone(self.capsule(pod))
+
+    def test_every_kind_of_character(self):
+        words = 'naïve \u202e\u0001 \U0001f4a5 "quoted" $(X) %s {0}\n'
+        pod = self.survives(self.pod(pods.container(
+            args=[words], env=[{'name': 'W', 'value': words}],
+            workingDir=words)))
+
+        self.wait_ready(pod)
+        sent = self.capsule(pod).template['spec']['containers'][0]
+        self.assertEqual(words, sent['env']['W'])
+
+    def test_references_that_go_round(self):
+        pod = self.survives(self.pod(pods.container(env=[
+            {'name': 'A', 'value': '$(B)$(A)'},
+            {'name': 'B', 'value': '$(A)$(B)$$(A)$(' * 50}])))
+
+        self.wait_ready(pod)
+
+    def test_a_name_as_long_as_names_get(self):
+        body = self.pod()
+        body['metadata']['name'] = 'n' * 253
+        pod = self.survives(body)
+
+        self.wait_ready(pod)
+        self.assertLessEqual(len(self.capsule(pod).name), 220)
+
+    def test_a_hundred_containers(self):
+        pod = self.survives(self.pod(*[
+            pods.container(f'c-{number}') for number in range(100)]))
+
+        seen = self.wait_ready(pod)
+        self.assertEqual(100, len(seen['status']['containerStatuses']))
+
+    def test_a_status_of_somebody_elses_invention(self):
+        namespace = self.namespace()
+        pod = self.running_pod(namespace=namespace)
+        kube.call(self.api.core.patch_namespaced_pod_status, 'web',
+                  namespace, {'status': {
+                      'phase': 'Pending', 'podIP': '1.2.3.4',
+                      'podIPs': [{'ip': '1.2.3.4'}],
+                      'containerStatuses': None}}, _content_type=kube.MERGE)
+
+        self.wait_pod(pod, lambda seen: seen['status'][
+            'podIP'].startswith('10.42.'), 'put right')
+        self.wait_ready(pod)
