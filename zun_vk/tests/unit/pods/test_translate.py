@@ -1,0 +1,279 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import copy
+import json
+
+import hypothesis
+from hypothesis import strategies as st
+from oslotest import base
+
+from zun_vk import exceptions
+from zun_vk.pods import identity
+from zun_vk.pods import translate
+from zun_vk.tests.fixtures.openstack import zun_schema
+from zun_vk.tests.unit.pods import strategies
+
+_CPUS = st.integers(0, 16000).map('{}m'.format)
+_MEMORY = st.integers(0, 8192 * 2 ** 20).map(str)
+_AMOUNTS = st.fixed_dictionaries(
+    {}, optional={'cpu': _CPUS, 'memory': _MEMORY})
+_RESOURCES = st.fixed_dictionaries(
+    {}, optional={'requests': _AMOUNTS, 'limits': _AMOUNTS})
+
+
+def _translate(*containers, **spec):
+    return translate.translate(strategies.pod(*containers, **spec),
+                               strategies.OWNER)
+
+
+def _container(**fields):
+    """Return the capsule's one container."""
+    template = _translate(strategies.container(**fields)).template
+    return template['spec']['containers'][0]
+
+
+def _resources(requests=None, limits=None):
+    return _container(resources={'requests': requests or {},
+                                 'limits': limits or {}}).get('resources')
+
+
+class TranslateTestCase(base.BaseTestCase):
+
+    def test_a_plain_pod(self):
+        template = _translate().template
+        self.assertEqual({
+            'kind': 'capsule',
+            'metadata': {
+                'name': 'shop_web_0a1b2c3d',
+                'labels': strategies.OWNER.labels(strategies.pod()),
+                'annotations': {'zun.openstack.org/containers': '["main"]'}},
+            'spec': {'restartPolicy': 'Always', 'containers': [
+                {'image': 'busybox', 'imagePullPolicy': 'Always'}]},
+        }, template)
+        zun_schema.check({'template': template})
+
+    def test_every_carried_field_reaches_the_capsule(self):
+        self.assertEqual({
+            'image': 'nginx:1.27', 'command': ['/bin/web'],
+            'args': ['--port', '80'], 'env': {'PORT': '80', 'URL': 'x:80'},
+            'ports': [{'containerPort': 80, 'protocol': 'TCP'},
+                      {'containerPort': 53, 'protocol': 'UDP'}],
+            'resources': {'requests': {'cpu': 0.5, 'memory': 64}},
+            'workDir': '/srv', 'tty': True, 'stdin': True,
+            'imagePullPolicy': 'IfNotPresent',
+        }, _container(
+            image='nginx:1.27', command=['/bin/web'],
+            args=['--port', '$(PORT)'],
+            env=[{'name': 'PORT', 'value': '80'},
+                 {'name': 'URL', 'value': 'x:$(PORT)'}],
+            ports=[{'containerPort': 80, 'name': 'http'},
+                   {'containerPort': 53, 'protocol': 'UDP'}],
+            resources={'requests': {'cpu': '500m', 'memory': '64Mi'}},
+            workingDir='/srv', tty=True, stdin=True,
+            imagePullPolicy='IfNotPresent'))
+
+    def test_restart_policies_are_carried(self):
+        for policy in ('Always', 'OnFailure', 'Never'):
+            template = _translate(restartPolicy=policy).template
+            self.assertEqual(policy, template['spec']['restartPolicy'])
+
+    def test_what_cannot_be_carried_is_refused_by_path(self):
+        error = self.assertRaises(
+            exceptions.UnsupportedPod, _translate,
+            strategies.container(), strategies.container(
+                'b', livenessProbe={'tcpSocket': {'port': 1}}),
+            hostNetwork=True)
+        self.assertEqual({'spec.hostNetwork',
+                          'spec.containers[1].livenessProbe'},
+                         set(error.fields))
+        self.assertIn('spec.containers[1].livenessProbe', str(error))
+
+    def test_amounts_that_cannot_be_read_are_refused_by_path(self):
+        error = self.assertRaises(
+            exceptions.UnsupportedPod, _translate,
+            strategies.container(resources={
+                'limits': {'cpu': 'lots', 'memory': '1K'}}))
+        self.assertEqual(['spec.containers[0].resources.limits.cpu',
+                          'spec.containers[0].resources.limits.memory'],
+                         error.fields)
+
+    def test_the_token_volume_is_left_out_and_told(self):
+        self.assertTrue(_translate().token_volume)
+        translation = _translate(strategies.container(volumeMounts=[]),
+                                 volumes=[])
+        self.assertFalse(translation.token_volume)
+        self.assertNotIn('volumes', _translate().template['spec'])
+
+    @hypothesis.given(strategies.pods())
+    def test_any_pod_is_carried_whole_or_refused(self, pod):
+        before = copy.deepcopy(pod)
+        try:
+            translation = translate.translate(pod, strategies.OWNER)
+        except exceptions.UnsupportedPod as error:
+            self.assertTrue(error.fields)
+            self.assertTrue(all(_exists(pod, path) for path in error.fields),
+                            error.fields)
+            return
+        finally:
+            self.assertEqual(before, pod)
+        self.assertEqual(translation,
+                         translate.translate(pod, strategies.OWNER))
+        self._check_whole(pod, translation.template)
+
+    def _check_whole(self, pod, template):
+        zun_schema.check({'template': template})
+        json.dumps(template, allow_nan=False)
+        wanted = pod['spec']['containers']
+        made = template['spec']['containers']
+        self.assertEqual(
+            [container['name'] for container in wanted],
+            identity.container_names(template['metadata']['annotations']))
+        self.assertEqual([container['image'] for container in wanted],
+                         [container['image'] for container in made])
+        for asked, got in zip(wanted, made, strict=True):
+            self.assertEqual({entry['name'] for entry in
+                              asked.get('env') or []},
+                             set(got.get('env') or {}))
+            for field in ('command', 'args', 'ports'):
+                self.assertEqual(len(asked.get(field) or []),
+                                 len(got.get(field) or []), field)
+            for field in ('tty', 'stdin'):
+                self.assertEqual(bool(asked.get(field)),
+                                 bool(got.get(field)), field)
+
+
+class ResourcesTestCase(base.BaseTestCase):
+
+    def test_without_resources_zuns_defaults_hold(self):
+        self.assertIsNone(_resources())
+
+    def test_cpu_is_the_request_for_zun_makes_it_a_share(self):
+        self.assertEqual({'requests': {'cpu': 0.25}},
+                         _resources({'cpu': '250m'}, {'cpu': '4'}))
+        self.assertEqual({'requests': {'cpu': 4}}, _resources({},
+                                                              {'cpu': '4'}))
+
+    def test_memory_is_the_limit_for_zun_enforces_it(self):
+        self.assertEqual(
+            {'requests': {'memory': 256}},
+            _resources({'memory': '64Mi'}, {'memory': '256Mi'}))
+        self.assertEqual({'requests': {'memory': 64}},
+                         _resources({'memory': '64Mi'}))
+
+    def test_amounts_are_rounded_up_to_zuns_units_and_minimum(self):
+        for text, cpu in (('1m', 0.1), ('100m', 0.1), ('101m', 0.101),
+                          ('1n', 0.1), ('2', 2)):
+            self.assertEqual({'requests': {'cpu': cpu}},
+                             _resources({'cpu': text}), text)
+        for text, memory in (('1', 4), ('4Mi', 4), ('5M', 5), ('1Gi', 1024),
+                             (str(64 * 2 ** 20 + 1), 65)):
+            self.assertEqual({'requests': {'memory': memory}},
+                             _resources({'memory': text}), text)
+
+    @hypothesis.given(_RESOURCES)
+    def test_zun_takes_every_amount_within_its_bounds(self, resources):
+        template = _translate(
+            strategies.container(resources=resources)).template
+        zun_schema.check({'template': template})
+
+    @hypothesis.given(_RESOURCES)
+    def test_a_container_gets_at_least_what_it_asked_for(self, resources):
+        got = _container(resources=resources).get('resources', {})
+        got = got.get('requests', {})
+        asked = resources.get('requests', {})
+        self.assertGreaterEqual(got.get('cpu', 0) * 1000 + 1e-6,
+                                int(asked.get('cpu', '0m')[:-1]))
+        self.assertGreaterEqual(got.get('memory', 0) * 2 ** 20,
+                                int(asked.get('memory', 0)
+                                    if 'memory' not in
+                                    resources.get('limits', {}) else 0))
+
+
+class RequestsTestCase(base.BaseTestCase):
+    """What the scheduler takes off the node's allocatable."""
+
+    def _requests(self, *resources):
+        return translate.requests(strategies.pod(*(
+            strategies.container(f'c{index}', resources=each)
+            for index, each in enumerate(resources))))
+
+    def test_the_requests_of_all_containers_are_summed(self):
+        self.assertEqual(
+            (1750, 96 * 2 ** 20), self._requests(
+                {'requests': {'cpu': '250m', 'memory': '64Mi'}},
+                {'requests': {'cpu': '1.5', 'memory': '32Mi'}}, {}))
+
+    def test_a_missing_request_is_the_limit(self):
+        self.assertEqual(
+            (2000, 2 ** 30), self._requests(
+                {'limits': {'cpu': '2', 'memory': '1Gi'}}))
+
+    def test_a_request_of_zero_is_not_missing(self):
+        self.assertEqual((0, 0), self._requests(
+            {'requests': {'cpu': '0', 'memory': '0'},
+             'limits': {'cpu': '2', 'memory': '1Gi'}}))
+
+    def test_no_resources_count_as_nothing(self):
+        self.assertEqual((0, 0), self._requests({}))
+        self.assertEqual((0, 0), translate.requests(
+            {'spec': {'containers': [{'name': 'x', 'resources': None}]}}))
+
+    def test_unreadable_amounts_count_as_nothing(self):
+        self.assertEqual((1000, 0), self._requests(
+            {'requests': {'cpu': '1', 'memory': 'x'}}))
+
+
+class DifferencesTestCase(base.BaseTestCase):
+
+    def _differences(self, *containers, **spec):
+        return _translate(*containers, **spec).differences
+
+    def test_a_plain_pod_means_the_same_to_zun(self):
+        self.assertEqual([], self._differences())
+        self.assertEqual([], self._differences(strategies.container(
+            args=['a'], env=[{'name': 'A', 'value': 'b'}], tty=True,
+            resources={'requests': {'cpu': '1', 'memory': '64Mi'},
+                       'limits': {'memory': '64Mi'}})))
+
+    def test_each_field_zun_takes_otherwise_is_named(self):
+        for fields, path in (
+                ({'command': ['x']}, 'spec.containers[1].command'),
+                ({'imagePullPolicy': 'Never'},
+                 'spec.containers[1].imagePullPolicy'),
+                ({'imagePullPolicy': 'IfNotPresent'},
+                 'spec.containers[1].imagePullPolicy'),
+                ({'resources': {'limits': {'cpu': '1'}}},
+                 'spec.containers[1].resources.limits.cpu'),
+                ({'resources': {'requests': {'memory': '64Mi'}}},
+                 'spec.containers[1].resources.requests.memory')):
+            found = self._differences(
+                strategies.container(), strategies.container('b', **fields))
+            self.assertEqual(1, len(found), found)
+            self.assertTrue(found[0].startswith(path), found)
+
+    def test_another_grace_period_is_named(self):
+        found = self._differences(terminationGracePeriodSeconds=5)
+        self.assertEqual(1, len(found))
+        self.assertIn('spec.terminationGracePeriodSeconds', found[0])
+
+
+def _exists(pod, path):
+    """Return whether a path such as spec.containers[0].tty is in the pod."""
+    here = pod
+    for part in path.replace('nvidia.com', 'nvidia\0com').split('.'):
+        name, _, index = part.replace('\0', '.').partition('[')
+        if not isinstance(here, dict) or name not in here:
+            return False
+        here = here[name]
+        if index:
+            here = here[int(index[:-1])]
+    return True
