@@ -37,6 +37,18 @@ class InvalidQuantity(ZunVkError, ValueError):
     """A Kubernetes quantity that cannot be read."""
 
 
+class UnsupportedPod(ZunVkError):
+    """A pod asks for what the capsule runtime cannot carry.
+
+    :param fields: paths of the offending fields, ``spec.hostNetwork``
+    """
+
+    def __init__(self, fields: list[str]):
+        super().__init__(
+            'not supported by this node: ' + ', '.join(fields))
+        self.fields = fields
+
+
 class RemoteError(ZunVkError):
     """A remote service did not do what it was asked.
 

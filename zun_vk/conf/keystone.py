@@ -21,6 +21,10 @@ _NOT_OFFERED = ('min_version', 'max_version', 'service_name', 'version')
 # Plugins the documentation lists beside the common options.
 _PLUGINS = ('password', 'v3password', 'v3applicationcredential')
 
+# Seconds. Zun answers the making of a capsule only after scheduling it,
+# which takes several seconds when many are made at once.
+DEFAULT_TIMEOUT = 60
+
 
 def register_opts(conf: cfg.ConfigOpts, group: str,
                   service_type: str) -> None:
@@ -30,6 +34,7 @@ def register_opts(conf: cfg.ConfigOpts, group: str,
     conf.register_opts(_adapter_opts(), group=group)
     conf.set_default('service_type', service_type, group=group)
     conf.set_default('valid_interfaces', ['internal', 'public'], group=group)
+    conf.set_default('timeout', DEFAULT_TIMEOUT, group=group)
 
 
 def list_opts(service_type: str) -> list[cfg.Opt]:
@@ -42,7 +47,8 @@ def list_opts(service_type: str) -> list[cfg.Opt]:
         opts += [opt for opt in ks_loading.get_auth_plugin_conf_options(plugin)
                  if opt.dest not in known]
     cfg.set_defaults(opts, service_type=service_type,
-                     valid_interfaces=['internal', 'public'])
+                     valid_interfaces=['internal', 'public'],
+                     timeout=DEFAULT_TIMEOUT)
     return sorted(opts, key=lambda opt: opt.name)
 
 

@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Zun's REST API, through python-zunclient, as plain dicts.
+
+Facts this stands on (Zun 18.0.0): a GET is answered from Zun's database; a
+POST answers after scheduling; a list is cut at the server's max_limit.
+"""
+
+import contextlib
+import typing
+
+from zunclient import api_versions
+from zunclient import client as zun_client
+from zunclient import exceptions as zun_exceptions
+
+from zun_vk import exceptions
+from zun_vk import remote
+from zun_vk.cloud import sessions
+
+SERVICE = 'zun'
+# 1.38 brings annotations on capsules; every later one is compatible.
+API_VERSION = '1.38'
+_PAGE = 500
+
+
+class ZunClient:
+    """Zun as one project sees it; safe to share by threads.
+
+    :param access: session of the project
+    """
+
+    def __init__(self, access: sessions.ServiceAccess):
+        self._access = access
+
+    def list_capsules(self) -> list[dict]:
+        """Return all capsules of the project, the oldest first."""
+        capsules: list[dict] = []
+        while True:
+            marker = capsules[-1]['uuid'] if capsules else None
+            page = self._page(marker)
+            capsules += page
+            if len(page) < _PAGE:
+                return capsules
+
+    def get_capsule(self, uuid: str) -> dict:
+        with self._client('get capsule') as client:
+            return client.capsules.get(uuid).to_dict()
+
+    def create_capsule(self, template: dict) -> dict:
+        """Make a capsule and return it, scheduled or in status Error.
+
+        :raises Rejected: Zun refuses the template, with its words
+        :raises Unreachable, Unavailable: it may have been made all the same
+        """
+        with self._client('create capsule') as client:
+            return client.capsules.create(template=template).to_dict()
+
+    def delete_capsule(self, uuid: str) -> None:
+        """Ask Zun to delete a capsule; it is gone some seconds later."""
+        with self._client('delete capsule') as client:
+            client.capsules.delete(uuid)
+
+    def list_services(self) -> list[dict]:
+        """Return Zun's services; needs the admin role."""
+        with self._client('list services') as client:
+            return [item.to_dict() for item in client.services.list()]
+
+    def list_hosts(self) -> list[dict]:
+        """Return what Zun knows of its hosts; needs the admin role."""
+        with self._client('list hosts') as client:
+            return [item.to_dict() for item in client.hosts.list()]
+
+    def _page(self, marker: str | None) -> list[dict]:
+        with self._client('list capsules') as client:
+            return [item.to_dict() for item in client.capsules.list(
+                marker=marker, limit=_PAGE, sort_key='id', sort_dir='asc')]
+
+    @contextlib.contextmanager
+    def _client(self, call: str) -> typing.Iterator[typing.Any]:
+        adapter = self._access.adapter()
+        with remote.measured(SERVICE, call), _translated(call):
+            yield zun_client.Client(
+                '1', session=adapter.session,
+                endpoint_override=adapter.endpoint_override,
+                service_type=adapter.service_type,
+                api_version=api_versions.APIVersion(API_VERSION))
+
+
+@contextlib.contextmanager
+def _translated(call: str) -> typing.Iterator[None]:
+    try:
+        with sessions.translated(SERVICE):
+            yield
+    except zun_exceptions.HttpError as error:
+        raise remote.from_status(
+            SERVICE, error.http_status, _words(error),
+            _seconds(getattr(error, 'retry_after', 0))) from error
+    except zun_exceptions.ClientException as error:
+        raise exceptions.Unreachable(SERVICE, str(error)) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # What python-zunclient makes of an answer that is not JSON, or
+        # JSON of another shape.
+        raise exceptions.Unavailable(
+            SERVICE, f'{call}: an answer that makes no sense: '
+            f'{type(error).__name__}: {error}') from error
+
+
+def _words(error: zun_exceptions.HttpError) -> str:
+    """Return Zun's own words: the title and, where given, the detail."""
+    return str(error.message or error.details or error)
+
+
+def _seconds(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0

@@ -1,0 +1,211 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The Kubernetes API, as raw JSON objects.
+
+Flows in: calls of the other rooms. Flows out: HTTPS to the API server with
+the credentials of one kubeconfig file. Objects are plain dicts: decoding
+them into the client's models costs twenty times the time and memory.
+Every failure is one of ``zun_vk.exceptions``.
+"""
+
+import json
+import typing
+
+import kubernetes.client as k8s
+import kubernetes.config as k8s_config
+from oslo_config import cfg
+import urllib3
+
+from zun_vk import exceptions
+from zun_vk import remote
+
+SERVICE = 'kubernetes'
+STRATEGIC_MERGE = 'application/strategic-merge-patch+json'
+MERGE = 'application/merge-patch+json'
+# Connections beside those of the workers: lease, node, events, status.
+_OTHER_CONNECTIONS = 8
+_CONNECT_TIMEOUT = 10
+
+
+class KubeClient:
+    """One connection pool to the API server, safe to share by threads.
+
+    :param conf: options of the sections ``[kubernetes]`` and ``[pods]``
+    :raises ConfigError: the kubeconfig file cannot be used
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts):
+        self._timeout = conf.kubernetes.timeout
+        configuration = _configuration(conf)
+        configuration.connection_pool_maxsize = (
+            conf.pods.workers + _OTHER_CONNECTIONS)
+        # One retry policy, in the callers: none hidden in the transport.
+        configuration.retries = False
+        self.api = k8s.ApiClient(configuration)
+        self._core = k8s.CoreV1Api(self.api)
+        self._coordination = k8s.CoordinationV1Api(self.api)
+        self._version = k8s.VersionApi(self.api)
+
+    def server_version(self) -> str:
+        """Return the API server's version, such as ``v1.36.3``."""
+        return self._call('get version', self._version.get_code)['gitVersion']
+
+    def cluster_id(self) -> str:
+        """Return the UID of namespace kube-system: it names the cluster."""
+        namespace = self._call('get namespace', self._core.read_namespace,
+                               'kube-system')
+        return namespace['metadata']['uid']
+
+    def get_node(self, name: str) -> dict:
+        return self._call('get node', self._core.read_node, name)
+
+    def create_node(self, node: dict) -> dict:
+        return self._call('create node', self._core.create_node, node)
+
+    def patch_node(self, name: str, patch: dict) -> dict:
+        return self._call('patch node', self._core.patch_node, name, patch,
+                          _content_type=STRATEGIC_MERGE)
+
+    def patch_node_status(self, name: str, patch: dict) -> dict:
+        return self._call('patch node status', self._core.patch_node_status,
+                          name, patch, _content_type=STRATEGIC_MERGE)
+
+    def get_lease(self, namespace: str, name: str) -> dict:
+        return self._call('get lease',
+                          self._coordination.read_namespaced_lease,
+                          name, namespace)
+
+    def create_lease(self, namespace: str, lease: dict) -> dict:
+        return self._call('create lease',
+                          self._coordination.create_namespaced_lease,
+                          namespace, lease)
+
+    def replace_lease(self, namespace: str, lease: dict) -> dict:
+        """Write ``lease``; its resourceVersion must be the current one."""
+        return self._call('replace lease',
+                          self._coordination.replace_namespaced_lease,
+                          lease['metadata']['name'], namespace, lease)
+
+    def get_pod(self, namespace: str, name: str) -> dict:
+        return self._call('get pod', self._core.read_namespaced_pod,
+                          name, namespace)
+
+    def patch_pod_status(self, namespace: str, name: str,
+                         patch: dict) -> dict:
+        return self._call('patch pod status',
+                          self._core.patch_namespaced_pod_status,
+                          name, namespace, patch,
+                          _content_type=STRATEGIC_MERGE)
+
+    def remove_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Remove the Pod object at once, if it still is the one of ``uid``.
+
+        :raises Conflict: another pod has this name now
+        """
+        self._call('delete pod', self._core.delete_namespaced_pod,
+                   name, namespace,
+                   body={'apiVersion': 'v1', 'kind': 'DeleteOptions',
+                         'gracePeriodSeconds': 0,
+                         'preconditions': {'uid': uid}})
+
+    def create_event(self, namespace: str, event: dict) -> dict:
+        return self._call('create event', self._core.create_namespaced_event,
+                          namespace, event)
+
+    def patch_event(self, namespace: str, name: str, patch: dict) -> dict:
+        return self._call('patch event', self._core.patch_namespaced_event,
+                          name, namespace, patch, _content_type=MERGE)
+
+    def list_pods(self, **params) -> dict:
+        return self._call('list pods',
+                          self._core.list_pod_for_all_namespaces, **params)
+
+    def open_watch(self, server_timeout: int,
+                   **params) -> urllib3.BaseHTTPResponse:
+        """Open a watch on pods and return its unread stream.
+
+        :param server_timeout: seconds after which the server ends the watch
+        """
+        return self._open(
+            self._core.list_pod_for_all_namespaces,
+            # The stream may be silent between two bookmarks; one that stays
+            # silent past its end is dead.
+            timeout=(_CONNECT_TIMEOUT, server_timeout + 30),
+            watch=True, timeout_seconds=server_timeout, **params)
+
+    def _call(self, call: str, method: typing.Callable, *args,
+              **params) -> dict:
+        with remote.measured(SERVICE, call):
+            response = self._open(
+                method, *args, timeout=(_CONNECT_TIMEOUT, self._timeout),
+                **params)
+            try:
+                return json.loads(response.data)
+            except (ValueError, urllib3.exceptions.HTTPError) as error:
+                raise exceptions.Unavailable(
+                    SERVICE, f'{call}: broken answer: {error}') from error
+            finally:
+                response.release_conn()
+
+    def _open(self, method: typing.Callable, *args, timeout: tuple,
+              **params) -> urllib3.BaseHTTPResponse:
+        try:
+            response = method(*args, _preload_content=False,
+                              _request_timeout=timeout, **params)
+        except k8s.ApiException as error:
+            raise _from_api_exception(error) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise exceptions.Unreachable(SERVICE, str(error)) from error
+        if not 200 <= response.status <= 299:
+            error = k8s.ApiException(http_resp=response)
+            response.release_conn()
+            raise _from_api_exception(error)
+        return response
+
+
+def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:
+    option = '[kubernetes] kubeconfig'
+    configuration = k8s.Configuration()
+    try:
+        k8s_config.load_kube_config(
+            config_file=conf.kubernetes.kubeconfig,
+            context=conf.kubernetes.context,
+            client_configuration=configuration)
+    except (k8s_config.ConfigException, OSError, ValueError) as error:
+        raise exceptions.ConfigError(option, str(error)) from error
+    if not configuration.verify_ssl:
+        raise exceptions.ConfigError(
+            option, 'insecure-skip-tls-verify is not accepted: give the '
+            'certificate authority of the API server')
+    return configuration
+
+
+def _from_api_exception(error: k8s.ApiException) -> exceptions.RemoteError:
+    status = error.status or 0
+    return remote.from_status(SERVICE, status, _words(error),
+                              _retry_after(error.headers))
+
+
+def _words(error: k8s.ApiException) -> str:
+    """Return the message of the Status object in the answer."""
+    try:
+        body = json.loads(error.body)
+        return str(body['message'])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
+
+
+def _retry_after(headers: typing.Mapping | None) -> float:
+    try:
+        return float((headers or {}).get('Retry-After', 0))
+    except ValueError:
+        return 0

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Prometheus metrics of the agent.
+
+Names follow the Prometheus conventions; no label takes unbounded values.
+"""
+
+import prometheus_client
+
+from zun_vk import version
+
+API_CALLS = prometheus_client.Counter(
+    'zun_vk_api_calls_total', 'Calls to remote services.',
+    ['service', 'call', 'outcome'])
+API_SECONDS = prometheus_client.Histogram(
+    'zun_vk_api_call_seconds', 'Time remote services took to answer.',
+    ['service', 'call'])
+SYNCS = prometheus_client.Counter(
+    'zun_vk_pod_syncs_total', 'Looks of a worker at a pod, by result.',
+    ['result'])
+STATUS_WRITES = prometheus_client.Counter(
+    'zun_vk_pod_status_writes_total', 'Pod statuses written, by result.',
+    ['result'])
+EVENTS_DROPPED = prometheus_client.Counter(
+    'zun_vk_events_dropped_total',
+    'Events not written: the queue was full or the API server refused.')
+BUILD = prometheus_client.Gauge(
+    'zun_vk_build_info', 'Version of the running agent.', ['version'])
+
+
+def serve(address: str, port: int) -> None:
+    """Serve the metrics over HTTP; ``port`` 0 means not at all.
+
+    :raises OSError: the address cannot be listened on
+    """
+    BUILD.labels(version.version_string()).set(1)
+    if port:
+        prometheus_client.start_http_server(port, addr=address)

@@ -1,0 +1,202 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Keeps the Node object true: registration, capacity and conditions.
+
+Flows in: Observations and the process's health. Flows out: the Node's
+registration, and its status when it changed or is five minutes old. Never
+writes what others own.
+"""
+
+import threading
+import time
+import typing
+
+from oslo_config import cfg
+
+from zun_vk import exceptions
+from zun_vk import health as health_module
+from zun_vk.kube import client as kube_client
+from zun_vk.kube import events
+from zun_vk.node import capacity
+from zun_vk.node import conditions
+from zun_vk.node import observer as observer_module
+from zun_vk.node import registration
+from zun_vk.pods import status as pod_status
+
+# Kubernetes: nodeStatusReportFrequency of the kubelet, seconds.
+_REPORT_INTERVAL = 300.0
+# Seconds between looks while something fails.
+_HURRY = 2.0
+_CLOUD_CHECK = 'look at the cloud'
+_NODE_CHECK = 'write the node'
+Claims = typing.Callable[[], dict[str, tuple[int, int]]]
+
+
+class NodeController:
+    """Owns one Node object.
+
+    :param claims: returns the requests of our pods that hold a claim
+    :param grew: called when the cloud has more to give than before
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, client: kube_client.KubeClient,
+                 observer: observer_module.CloudObserver,
+                 health: health_module.Health,
+                 recorder: events.EventRecorder, claims: Claims,
+                 grew: typing.Callable[[], None]):
+        self._conf = conf
+        self._client = client
+        self._observer = observer
+        self._health = health
+        self._recorder = recorder
+        self._claims = claims
+        self._grew = grew
+        # Owned by run().
+        self._seen: observer_module.Observation | None = None
+        self._claimed = capacity.Amounts()
+        self._static: dict | None = None
+        self._registered_with: str | None = None
+        self._reported_at = float('-inf')
+
+    def register(self) -> dict:
+        """Create or adopt the node and return it.
+
+        :raises RemoteError: the API server is out of reach or refuses
+        """
+        architecture = self._architecture()
+        self._static = registration.static_status(
+            self._conf, self._client.server_version(), architecture)
+        node = registration.register(
+            self._client,
+            registration.node_object(self._conf, architecture))
+        self._registered_with = architecture
+        return node
+
+    def run(self, stop: threading.Event,
+            on_registered: typing.Callable[[dict], None]) -> None:
+        """Keep the node true until ``stop`` is set.
+
+        :param on_registered: called once, with the node, when it exists
+        """
+        registered = False
+        while not stop.is_set():
+            self._observe()
+            try:
+                node = self._write()
+                self._health.ok(_NODE_CHECK)
+                if not registered:
+                    registered = True
+                    on_registered(node)
+            except exceptions.RemoteError as error:
+                self._health.failed(_NODE_CHECK, error)
+            stop.wait(_HURRY if self._health.problems()
+                      else self._conf.node.capacity_interval)
+
+    def _observe(self) -> None:
+        """Look at the cloud; what was seen before stays where that fails."""
+        before = self._claims()
+        try:
+            seen = self._observer.observe()
+        except exceptions.RemoteError as error:
+            self._health.failed(_CLOUD_CHECK, error)
+            return
+        self._health.ok(_CLOUD_CHECK)
+        after = self._claims()
+        # A pod whose claim came or went while Placement was read is left
+        # out: better too little for one interval than room promised twice.
+        self._claimed = sum(
+            (capacity.Amounts(*after[uid]) for uid in before.keys() & after),
+            capacity.Amounts())
+        more = self._seen is None or _has_more(seen, self._seen)
+        self._seen = seen
+        if more:
+            self._grew()
+
+    def _write(self) -> dict:
+        node = self._get_or_register()
+        status = self._status(node)
+        if status is None:
+            return node
+        now = time.monotonic()
+        if (same_status(node.get('status') or {}, status)
+                and now - self._reported_at < _REPORT_INTERVAL):
+            return node
+        written = self._client.patch_node_status(
+            self._conf.node.name, {'status': status})
+        self._reported_at = now
+        self._tell(node, written)
+        return written
+
+    def _architecture(self) -> str:
+        return self._seen.architecture if self._seen else ''
+
+    def _get_or_register(self) -> dict:
+        if self._registered_with != self._architecture():
+            return self.register()
+        try:
+            return self._client.get_node(self._conf.node.name)
+        except exceptions.NotFound:
+            return self.register()
+
+    def _status(self, node: dict) -> dict | None:
+        """Return the node's status as it should be, None: too early."""
+        hosts = None if self._seen is None else len(self._seen.hosts)
+        ready = conditions.ready(self._health.problems(), hosts,
+                                 time.monotonic())
+        if ready is None:
+            return None
+        providers = self._seen.providers if self._seen else ()
+        offered = capacity.allocatable(providers, self._claimed)
+        pods = (hosts or 0) * self._conf.node.pods_per_host
+        status = dict(self._static or {})
+        status['allocatable'] = capacity.resources(offered, pods)
+        status['capacity'] = capacity.resources(
+            capacity.capacity(providers, offered), pods)
+        status['conditions'] = conditions.conditions(
+            ready, (node.get('status') or {}).get('conditions') or [],
+            pod_status.now())
+        return status
+
+    def _tell(self, before: dict, after: dict) -> None:
+        was, now = _ready_condition(before), _ready_condition(after)
+        if was.get('status') == now.get('status'):
+            return
+        ready = now.get('status') == 'True'
+        self._recorder.node(
+            after, events.NORMAL if ready else events.WARNING,
+            'NodeReady' if ready else 'NodeNotReady',
+            f'{now.get("reason")}: {now.get("message")}')
+
+
+def same_status(current: dict, wanted: dict) -> bool:
+    """Tell whether the node's status says all of ``wanted`` already."""
+    return (conditions.same(current.get('conditions') or [],
+                            wanted['conditions'])
+            and all(current.get(name) == wanted[name]
+                    for name in ('addresses', 'capacity', 'allocatable')
+                    if name in wanted)
+            and all((current.get('nodeInfo') or {}).get(name) == value
+                    for name, value in wanted.get('nodeInfo', {}).items()))
+
+
+def _has_more(now: observer_module.Observation,
+              before: observer_module.Observation) -> bool:
+    free = sum((p.free() for p in now.providers), capacity.Amounts())
+    was = sum((p.free() for p in before.providers), capacity.Amounts())
+    return (len(now.hosts) > len(before.hosts)
+            or free.milli_cpu > was.milli_cpu or free.memory > was.memory)
+
+
+def _ready_condition(node: dict) -> dict:
+    return next((condition for condition in
+                 (node.get('status') or {}).get('conditions') or []
+                 if condition['type'] == 'Ready'), {})

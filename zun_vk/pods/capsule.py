@@ -1,0 +1,140 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A capsule, as the pod controller wants to see it.
+
+Made from what Zun's API says, which is checked here once: the rest of the
+code can rely on every field.
+"""
+
+import dataclasses
+import re
+
+from zun_vk.pods import identity
+
+CREATING = 'Creating'
+RUNNING = 'Running'
+ERROR = 'Error'
+_DELETING = ('Deleting', 'Deleted')
+_EXITED = re.compile(r'Exited\s*\((\d{1,3})\)')
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """One container of a capsule.
+
+    :param name: its name in the pod
+    :param uuid: its UUID in Zun
+    :param status: Zun's status word, such as Running
+    :param exit_code: where Zun tells one
+    :param started_at: RFC 3339 time of the last change Zun recorded
+    """
+
+    name: str
+    uuid: str
+    status: str
+    reason: str
+    image: str
+    exit_code: int | None
+    started_at: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Capsule:
+    """One capsule of this node.
+
+    :param uid: UID of the pod it stands for
+    :param addresses: IP addresses, Neutron's order
+    :param created_at: RFC 3339 time
+    :param delete_asked: Zun was asked to delete it not long ago; Zun's API
+        does not show that
+    """
+
+    uuid: str
+    uid: str
+    namespace: str
+    pod: str
+    status: str
+    reason: str
+    addresses: tuple[str, ...]
+    containers: tuple[Container, ...]
+    created_at: str
+    delete_asked: bool = False
+
+    @property
+    def creating(self) -> bool:
+        return self.status in (CREATING, 'Created', '')
+
+    @property
+    def deleting(self) -> bool:
+        return self.delete_asked or self.status in _DELETING
+
+    @property
+    def in_transition(self) -> bool:
+        """Zun is at work on it: its status will change soon."""
+        return self.creating or self.deleting
+
+    @property
+    def failed_to_start(self) -> bool:
+        """It is in error and none of its containers ever ran."""
+        started = any(c.status in ('Running', 'Stopped', 'Paused', 'Dead')
+                      for c in self.containers)
+        return self.status == ERROR and not started
+
+
+def from_zun(raw: dict) -> Capsule:
+    """Return the capsule that Zun's API object ``raw`` describes.
+
+    :raises ValueError: it has no UUID
+    """
+    if not raw.get('uuid'):
+        raise ValueError('a capsule without a UUID')
+    labels = raw.get('labels') or {}
+    names = identity.container_names(raw.get('annotations'))
+    containers = raw.get('containers') or []
+    return Capsule(
+        uuid=raw['uuid'],
+        uid=labels.get(identity.UID, ''),
+        namespace=labels.get(identity.NAMESPACE, ''),
+        pod=labels.get(identity.POD, ''),
+        status=raw.get('status') or '',
+        reason=raw.get('status_reason') or '',
+        addresses=_addresses(raw.get('addresses')),
+        containers=tuple(_container(c, name)
+                         for name, c in zip(names, containers)),
+        created_at=_rfc3339(raw.get('created_at')) or '')
+
+
+def _container(raw: dict, name: str) -> Container:
+    exited = _EXITED.search(raw.get('status_detail') or '')
+    return Container(
+        name=name,
+        uuid=raw.get('uuid') or '',
+        status=raw.get('status') or '',
+        reason=raw.get('status_reason') or '',
+        image=raw.get('image') or '',
+        exit_code=int(exited.group(1)) if exited else None,
+        started_at=_rfc3339(raw.get('updated_at') or raw.get('created_at')))
+
+
+def _addresses(by_network: dict | None) -> tuple[str, ...]:
+    """Flatten Zun's addresses, {network: [{addr: ...}, ...]}."""
+    found = [port.get('addr') for ports in (by_network or {}).values()
+             for port in ports or []]
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _rfc3339(text: str | None) -> str | None:
+    """Return Zun's time, ``2026-01-31 12:00:00+00:00``, as Kubernetes'."""
+    if not text:
+        return None
+    match = re.match(r'(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)', text)
+    return f'{match.group(1)}T{match.group(2)}Z' if match else None

@@ -1,0 +1,338 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""From pods bound to the node to capsules, and back to statuses.
+
+Flows in: pods from the reflector, changes of capsules from the runtime.
+Flows out: capsules made and deleted, statuses, events, Pod objects removed.
+A worker looks at one pod at a time, decides from what is true now
+(``lifecycle``) and does one step; whatever it changes brings the pod back.
+Nothing is remembered that a restart would need: what must survive is in the
+API server (startTime) and in Zun (labels).
+"""
+
+import dataclasses
+import threading
+import time
+import typing
+
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk import metrics
+from zun_vk.kube import client as kube_client
+from zun_vk.kube import events
+from zun_vk.kube import reflector as reflector_module
+from zun_vk.kube import workqueue
+from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import lifecycle
+from zun_vk.pods import status as pod_status
+from zun_vk.pods import translate
+from zun_vk.pods import writer
+from zun_vk.pods.runtimes import base
+
+LOG = logging.getLogger(__name__)
+
+UNSUPPORTED = 'UnsupportedPodSpec'
+LOST = 'CapsuleLost'
+_FAILED_CREATE = 'FailedCreatePodSandBox'
+_TOKEN = 'ServiceAccountTokenNotMounted'
+_DIFFERS = 'ZunMeaningDiffers'
+# Seconds a request to make a capsule may still be under way in Zun after
+# the one who sent it died or gave up: Zun answers after scheduling, and
+# requests queue up before its workers.
+SETTLE = 30.0
+_LOOK_AGAIN = 5.0
+
+
+@dataclasses.dataclass
+class _Memory:
+    """What this process knows of a pod beyond the API server and Zun.
+
+    :param acknowledged: this process wrote the pod's startTime, so no other
+        has sent a request for its capsule
+    :param capsule_seen: a capsule of the pod was seen
+    :param absent_after: only a list begun after this monotonic time proves
+        that there is no capsule
+    :param retry_at: monotonic time before which no capsule is made
+    """
+
+    acknowledged: bool = False
+    capsule_seen: bool = False
+    absent_after: float = float('-inf')
+    retry_at: float = float('-inf')
+
+
+class PodController:
+    """Makes the pods of one node run.
+
+    :param client: the API server
+    :param runtime: makes and knows capsules
+    :param recorder: takes events
+    :param host_ip: address of the node, the hostIP of its pods
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, client: kube_client.KubeClient,
+                 runtime: base.CapsuleRuntime,
+                 recorder: events.EventRecorder, queue: workqueue.WorkQueue,
+                 status_writer: writer.StatusWriter, host_ip: str,
+                 clock: typing.Callable[[], float] = time.monotonic):
+        self._client = client
+        self._runtime = runtime
+        self._recorder = recorder
+        self._queue = queue
+        self._writer = status_writer
+        self._host_ip = host_ip
+        self._clock = clock
+        self._started = clock()
+        # One entry a pod; a pod's entry is used by the worker that holds
+        # its key only, so the dict needs no lock.
+        self._memories: dict[str, _Memory] = {}
+        self._pods: reflector_module.Reflector
+        self._steps = {
+            lifecycle.Step.ACKNOWLEDGE: self._acknowledge,
+            lifecycle.Step.CREATE: self._create,
+            lifecycle.Step.REPORT: self._report,
+            lifecycle.Step.DISCARD: self._discard,
+            lifecycle.Step.DELETE_CAPSULE: self._delete_capsule,
+            lifecycle.Step.REMOVE_POD: self._remove_pod,
+            lifecycle.Step.LOST: self._lost,
+            lifecycle.Step.WAIT: self._wait,
+            lifecycle.Step.NOTHING: self._nothing,
+        }
+
+    def follow(self, pods: reflector_module.Reflector) -> None:
+        """Set where pods are read from; once, before any worker runs."""
+        self._pods = pods
+
+    def pod_changed(self, before: dict | None, pod: dict) -> None:
+        """Take note of a new or changed pod."""
+        self._queue.add(pod['metadata']['uid'])
+
+    def pod_gone(self, pod: dict) -> None:
+        """Take note that a Pod object is gone."""
+        self._queue.add(pod['metadata']['uid'])
+
+    def resync(self) -> None:
+        """Look at every pod and at every capsule without one."""
+        for uid in set(self._pods.snapshot()) | self._runtime.uids():
+            self._queue.add(uid)
+
+    def capacity_grew(self) -> None:
+        """Try pods again that Zun could not place."""
+        for uid, memory in list(self._memories.items()):
+            if memory.retry_at > self._clock():
+                memory.retry_at = float('-inf')
+                self._queue.add(uid)
+
+    def claims(self) -> dict[str, tuple[int, int]]:
+        """Return what our pods with a claim in Placement request.
+
+        :returns: by UID, milli-CPU and bytes of memory
+        """
+        pods = self._pods.snapshot()
+        return {uid: translate.requests(pods[uid])
+                for uid in self._runtime.uids() if uid in pods
+                and any(c.status != capsule_module.ERROR
+                        for c in self._runtime.of_pod(uid))}
+
+    def work(self, stop: threading.Event) -> None:
+        """Be one worker, until the queue is shut down."""
+        while not stop.is_set():
+            uid = self._queue.get(timeout=60)
+            if uid is None:
+                continue
+            try:
+                self._sync(uid)
+                metrics.SYNCS.labels('ok').inc()
+            except exceptions.RemoteError as error:
+                metrics.SYNCS.labels('retried').inc()
+                LOG.debug('Pod %s will be tried again: %s', uid, error)
+                self._queue.retry(uid)
+            except Exception:  # the top of a thread
+                metrics.SYNCS.labels('crashed').inc()
+                LOG.exception('Pod %s could not be handled', uid)
+                self._queue.retry(uid)
+            finally:
+                self._queue.done(uid)
+
+    def _sync(self, uid: str) -> None:
+        pod = self._pods.get(uid)
+        capsules = self._runtime.of_pod(uid)
+        if pod is None:
+            self._reap(uid, capsules)
+            return
+        pod = self._writer.newest(pod)
+        memory = self._memories.setdefault(uid, _Memory())
+        memory.capsule_seen |= bool(capsules)
+        self._drop_doubles(pod, capsules)
+        step = lifecycle.decide(pod, capsules, self._absence_certain(memory))
+        self._steps[step](pod, capsules[0] if capsules else None, memory)
+
+    def _absence_certain(self, memory: _Memory) -> bool:
+        after = memory.absent_after
+        if not (memory.acknowledged or memory.capsule_seen):
+            # An agent before this one may have sent a request.
+            after = max(after, self._started + SETTLE)
+        return self._runtime.listed_at() >= after and (
+            self._runtime.listed_at() > float('-inf'))
+
+    def _acknowledge(self, pod: dict, capsule: None,
+                     memory: _Memory) -> None:
+        try:
+            self._runtime.translate(pod)
+        except exceptions.UnsupportedPod as error:
+            self._refuse(pod, error)
+            return
+        memory.acknowledged = True
+        self._publish(pod, pod_status.pending(
+            pod, self._host_ip, pod_status.now()))
+
+    def _create(self, pod: dict, capsule: None, memory: _Memory) -> None:
+        early = memory.retry_at - self._clock()
+        if early > 0:
+            self._queue.add_after(pod['metadata']['uid'], early)
+            return
+        try:
+            translation = self._runtime.translate(pod)
+        except exceptions.UnsupportedPod as error:
+            self._refuse(pod, error)
+            return
+        self._say_differences(pod, translation)
+        try:
+            made = self._runtime.create(pod, translation)
+        except (exceptions.Rejected, exceptions.AccessDenied,
+                exceptions.NotFound, exceptions.Conflict) as error:
+            self._creation_failed(pod, error.message, memory)
+            return
+        except exceptions.RemoteError as error:
+            # Its outcome is unknown: a list must show it first.
+            memory.absent_after = self._clock() + SETTLE
+            self._creation_failed(pod, error.message, memory)
+            return
+        memory.capsule_seen = True
+        LOG.info('Pod %s/%s: capsule %s', pod['metadata']['namespace'],
+                 pod['metadata']['name'], made.uuid)
+        self._queue.add(pod['metadata']['uid'])
+
+    def _report(self, pod: dict, capsule: capsule_module.Capsule,
+                memory: _Memory) -> None:
+        if not capsule.creating:
+            self._queue.forget(capsule.uid)
+        self._publish(pod, pod_status.from_capsule(
+            pod, capsule, self._host_ip, pod_status.now()))
+
+    def _discard(self, pod: dict, capsule: capsule_module.Capsule,
+                 memory: _Memory) -> None:
+        if not capsule.deleting:
+            self._creation_failed(pod, _reason(capsule), memory)
+            self._runtime.delete(capsule)
+        self._queue.add_after(capsule.uid, _LOOK_AGAIN)
+
+    def _delete_capsule(self, pod: dict, capsule: capsule_module.Capsule,
+                        memory: _Memory) -> None:
+        if not capsule.deleting:
+            self._recorder.pod(pod, events.NORMAL, 'Killing',
+                               'Deleting the capsule in Zun', once=True)
+            self._runtime.delete(capsule)
+        self._queue.add_after(capsule.uid, _LOOK_AGAIN)
+
+    def _remove_pod(self, pod: dict, capsule: None,
+                    memory: _Memory) -> None:
+        metadata = pod['metadata']
+        try:
+            self._client.remove_pod(metadata['namespace'], metadata['name'],
+                                    metadata['uid'])
+        except (exceptions.NotFound, exceptions.Conflict) as error:
+            LOG.debug('Pod %s is gone already: %s', metadata['uid'], error)
+
+    def _lost(self, pod: dict, capsule: None, memory: _Memory) -> None:
+        message = 'Zun no longer has the capsule of this pod'
+        self._recorder.pod(pod, events.WARNING, LOST, message, once=True)
+        self._publish(pod, pod_status.failed(
+            pod, self._host_ip, pod_status.now(), LOST, message))
+
+    def _wait(self, pod: dict, capsule: capsule_module.Capsule | None,
+              memory: _Memory) -> None:
+        self._queue.add_after(pod['metadata']['uid'], _LOOK_AGAIN)
+
+    def _nothing(self, pod: dict, capsule: None, memory: _Memory) -> None:
+        """A pod that has ended and holds nothing."""
+
+    def _reap(self, uid: str, capsules: list[capsule_module.Capsule]) -> None:
+        """Clear up after a Pod object that is gone."""
+        if not capsules:
+            self._memories.pop(uid, None)
+            self._writer.forget(uid)
+            self._queue.forget(uid)
+            return
+        if not self._pods.synced.is_set() or self._pod_exists(capsules[0]):
+            self._queue.add_after(uid, _LOOK_AGAIN)
+            return
+        for capsule in capsules:
+            if not capsule.deleting:
+                LOG.warning('Capsule %s: its pod %s/%s is gone, deleting it',
+                            capsule.uuid, capsule.namespace, capsule.pod)
+                self._runtime.delete(capsule)
+        self._queue.add_after(uid, _LOOK_AGAIN)
+
+    def _pod_exists(self, capsule: capsule_module.Capsule) -> bool:
+        """Ask the API server: the reflector may lag behind."""
+        try:
+            pod = self._client.get_pod(capsule.namespace, capsule.pod)
+        except exceptions.NotFound:
+            return False
+        return pod['metadata']['uid'] == capsule.uid
+
+    def _drop_doubles(self, pod: dict,
+                      capsules: list[capsule_module.Capsule]) -> None:
+        for double in capsules[1:]:
+            if not double.deleting:
+                LOG.warning('Pod %s/%s: capsule %s stays, %s is deleted',
+                            pod['metadata']['namespace'],
+                            pod['metadata']['name'], capsules[0].uuid,
+                            double.uuid)
+                self._runtime.delete(double)
+
+    def _refuse(self, pod: dict, error: exceptions.UnsupportedPod) -> None:
+        self._recorder.pod(pod, events.WARNING, UNSUPPORTED, str(error),
+                           once=True)
+        self._publish(pod, pod_status.failed(
+            pod, self._host_ip, pod_status.now(), UNSUPPORTED, str(error)))
+
+    def _creation_failed(self, pod: dict, message: str,
+                         memory: _Memory) -> None:
+        self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
+        self._publish(pod, pod_status.pending(
+            pod, self._host_ip, pod_status.now(),
+            pod_status.Waiting('CreateContainerError', message)))
+        delay = self._queue.retry(pod['metadata']['uid'])
+        memory.retry_at = self._clock() + delay
+
+    def _say_differences(self, pod: dict,
+                         translation: translate.Translation) -> None:
+        if translation.differences:
+            self._recorder.pod(pod, events.WARNING, _DIFFERS,
+                               '; '.join(translation.differences), once=True)
+        if translation.token_volume:
+            self._recorder.pod(
+                pod, events.NORMAL, _TOKEN, 'This node mounts no service '
+                'account token into its pods', once=True)
+
+    def _publish(self, pod: dict, status: dict) -> None:
+        self._writer.publish(pod, status)
+
+
+def _reason(capsule: capsule_module.Capsule) -> str:
+    words = [capsule.reason, *(c.reason for c in capsule.containers)]
+    return '; '.join(dict.fromkeys(filter(None, words))) or (
+        'Zun gave no reason')

@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Whose a capsule is.
+
+A capsule carries labels that name the cluster, the node and the pod it
+stands for. One without this cluster's and this node's labels is foreign
+and never touched.
+"""
+
+import dataclasses
+import json
+
+PREFIX = 'zun.openstack.org'
+CLUSTER = f'{PREFIX}/cluster'
+NODE = f'{PREFIX}/node'
+NAMESPACE = f'{PREFIX}/namespace'
+POD = f'{PREFIX}/pod'
+UID = f'{PREFIX}/uid'
+CONTAINERS = f'{PREFIX}/containers'
+# Zun names a capsule's containers after it, "capsule-<name>-<word>-<n>-
+# container", in a column of 255 characters: a longer name makes it fail.
+_NAME_LENGTH = 220
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """The virtual node a capsule belongs to.
+
+    :param cluster: UID of the cluster's namespace kube-system
+    :param node: name of the virtual node
+    """
+
+    cluster: str
+    node: str
+
+    def owns(self, labels: object) -> bool:
+        """Tell whether a capsule with these labels is this node's."""
+        return (isinstance(labels, dict)
+                and labels.get(CLUSTER) == self.cluster
+                and labels.get(NODE) == self.node
+                and bool(labels.get(UID)))
+
+    def labels(self, pod: dict) -> dict[str, str]:
+        """Return the labels of the capsule of ``pod``."""
+        metadata = pod['metadata']
+        return {CLUSTER: self.cluster, NODE: self.node,
+                NAMESPACE: metadata['namespace'], POD: metadata['name'],
+                UID: metadata['uid']}
+
+
+def annotations(pod: dict) -> dict[str, str]:
+    """Return the annotations of the capsule of ``pod``.
+
+    The names of its containers in order: Zun overwrites container names.
+    """
+    names = [container['name'] for container in pod['spec']['containers']]
+    return {CONTAINERS: json.dumps(names)}
+
+
+def container_names(capsule_annotations: dict | None) -> list[str]:
+    """Return the pod's container names in the capsule's order."""
+    try:
+        names = json.loads((capsule_annotations or {}).get(CONTAINERS, '[]'))
+    except (TypeError, ValueError):
+        return []
+    return names if isinstance(names, list) else []
+
+
+def capsule_name(pod: dict) -> str:
+    """Return ``<namespace>_<pod>_<8 of uid>``, for people to read.
+
+    An underscore can occur in neither name, so no two pods share a name.
+    """
+    metadata = pod['metadata']
+    name = f'{metadata["namespace"]}_{metadata["name"]}'
+    suffix = f'_{metadata["uid"][:8]}'
+    return name[:_NAME_LENGTH - len(suffix)] + suffix

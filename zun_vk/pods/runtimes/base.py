@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What a capsule runtime offers the pod controller.
+
+Runtimes are found by name in the entry point namespace
+``zun_vk.capsule_runtime`` and made with (conf, owner, health).
+"""
+
+import abc
+import threading
+import typing
+
+import stevedore.driver
+
+from zun_vk import exceptions
+from zun_vk import health as health_module
+from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import identity
+from zun_vk.pods import translate as translation_module
+
+NAMESPACE = 'zun_vk.capsule_runtime'
+
+
+class CapsuleRuntime(abc.ABC):
+    """Runs pods as capsules and knows the capsules of this node."""
+
+    @abc.abstractmethod
+    def translate(self, pod: dict) -> translation_module.Translation:
+        """Return the capsule of ``pod``.
+
+        :raises UnsupportedPod: the pod asks for what cannot be carried
+        """
+
+    @abc.abstractmethod
+    def create(self, pod: dict,
+               translation: translation_module.Translation
+               ) -> capsule_module.Capsule:
+        """Make the capsule of ``pod``.
+
+        :raises Rejected: it was refused and not made
+        :raises RemoteError: any other: it may have been made
+        """
+
+    @abc.abstractmethod
+    def delete(self, capsule: capsule_module.Capsule) -> None:
+        """Have the capsule deleted; no error where it is gone.
+
+        May do nothing yet where that is not safe: call again until the
+        capsule is gone.
+        """
+
+    @abc.abstractmethod
+    def confirm(self, capsule: capsule_module.Capsule) -> bool:
+        """Look at one capsule now; tell whether it still exists."""
+
+    @abc.abstractmethod
+    def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
+        """Return the capsules of a pod, the one to keep first."""
+
+    @abc.abstractmethod
+    def uids(self) -> set[str]:
+        """Return the UIDs of the pods that have capsules."""
+
+    @abc.abstractmethod
+    def listed_at(self) -> float:
+        """Return the monotonic time the last complete list was begun.
+
+        What is not known though it was made before then does not exist.
+        -inf before the first list.
+        """
+
+    @abc.abstractmethod
+    def look_soon(self) -> None:
+        """Begin another list without waiting for its turn."""
+
+    @abc.abstractmethod
+    def run(self, on_change: typing.Callable[[str], None],
+            stop: threading.Event) -> None:
+        """Follow the capsules until ``stop`` is set.
+
+        :param on_change: called with a pod's UID when its capsule changed,
+            and once for every known capsule after the first list
+        """
+
+
+def load(conf, owner: identity.Owner,
+         health: health_module.Health) -> CapsuleRuntime:
+    """Return the runtime that ``[pods] capsule_runtime`` names.
+
+    :raises ConfigError: there is no such runtime
+    """
+    name = conf.pods.capsule_runtime
+    try:
+        manager = stevedore.driver.DriverManager(
+            NAMESPACE, name, invoke_on_load=True,
+            invoke_args=(conf, owner, health))
+    except stevedore.exception.NoMatches as error:
+        raise exceptions.ConfigError(
+            '[pods] capsule_runtime', f'no runtime is called {name!r}'
+        ) from error
+    return manager.driver

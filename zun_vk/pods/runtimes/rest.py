@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Capsule runtime ``rest``: stock Zun, nothing on the hosts.
+
+One list of all capsules per interval, however many pods there are, and a
+look a second at each capsule that Zun is working on. Zun never refreshes a
+capsule's state after its creation, so neither does this runtime: a
+container that exits later still shows as running.
+"""
+
+import threading
+import time
+import typing
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk import health as health_module
+from zun_vk.cloud import sessions
+from zun_vk.cloud import zun
+from zun_vk.kube import backoff
+from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import identity
+from zun_vk.pods import translate as translation_module
+from zun_vk.pods.runtimes import base
+from zun_vk.pods.runtimes import store
+
+LOG = logging.getLogger(__name__)
+
+_TRANSITION_INTERVAL = 1.0
+# Seconds after which a capsule that is still being made may be deleted.
+_CREATING_PATIENCE = 60.0
+_LIST_CHECK = 'list capsules in Zun'
+
+
+class RestRuntime(base.CapsuleRuntime):
+    """Stock Zun through its REST API.
+
+    :param conf: options; sections ``[zun]`` and ``[tenants]``
+    :param owner: whose capsules to handle
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
+                 health: health_module.Health):
+        self._owner = owner
+        self._health = health
+        self._interval = conf.zun.poll_interval
+        self._zun = zun.ZunClient(sessions.ServiceAccess(
+            conf, 'zun', conf.tenants.default_project))
+        self._store = store.CapsuleStore()
+        self._listed_at = float('-inf')
+        self._list_due = 0.0
+        # Set to end the loop's pause early; the loop clears it.
+        self._wake = threading.Event()
+
+    def translate(self, pod: dict) -> translation_module.Translation:
+        return translation_module.translate(pod, self._owner)
+
+    def create(self, pod: dict,
+               translation: translation_module.Translation
+               ) -> capsule_module.Capsule:
+        raw = self._zun.create_capsule(translation.template)
+        capsule = _read(raw)
+        # Newer than any list that was begun before the answer came.
+        self._store.put(capsule, time.monotonic())
+        self._wake.set()
+        return capsule
+
+    def delete(self, capsule: capsule_module.Capsule) -> None:
+        at = time.monotonic()
+        # Until a host has taken it up, Zun drops a capsule's record and
+        # lets the host make the containers all the same.
+        if (capsule.creating
+                and self._store.age(capsule.uuid, at) < _CREATING_PATIENCE):
+            return
+        try:
+            self._zun.delete_capsule(capsule.uuid)
+            self._store.deletion_asked(capsule.uuid, at)
+        except exceptions.NotFound:
+            self._store.remove(capsule.uuid, at)
+        self._wake.set()
+
+    def confirm(self, capsule: capsule_module.Capsule) -> bool:
+        at = time.monotonic()
+        try:
+            self._store.put(_read(self._zun.get_capsule(capsule.uuid)), at)
+            return True
+        except exceptions.NotFound:
+            self._store.remove(capsule.uuid, at)
+            return False
+
+    def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
+        return self._store.of_pod(uid)
+
+    def uids(self) -> set[str]:
+        return self._store.uids()
+
+    def listed_at(self) -> float:
+        return self._listed_at
+
+    def look_soon(self) -> None:
+        self._list_due = 0.0
+        self._wake.set()
+
+    def run(self, on_change: typing.Callable[[str], None],
+            stop: threading.Event) -> None:
+        pause = backoff.Backoff(1.0, 30.0)
+        while not stop.is_set():
+            try:
+                self._round(on_change)
+                self._health.ok(_LIST_CHECK)
+                pause.reset()
+                self._sleep(stop)
+            except exceptions.RemoteError as error:
+                self._health.failed(_LIST_CHECK, error)
+                stop.wait(pause.next())
+
+    def _round(self, on_change: typing.Callable[[str], None]) -> None:
+        if time.monotonic() >= self._list_due:
+            self._list_due = time.monotonic() + self._interval
+            self._list(on_change)
+        for capsule in self._store.in_transition():
+            self._look(capsule, on_change)
+
+    def _sleep(self, stop: threading.Event) -> None:
+        """Wait until the next look is due or something wants one sooner."""
+        due = max(0.0, self._list_due - time.monotonic())
+        if self._store.in_transition():
+            stop.wait(min(due, _TRANSITION_INTERVAL))
+        else:
+            self._wake.wait(due)
+        self._wake.clear()
+
+    def _list(self, on_change: typing.Callable[[str], None]) -> None:
+        at = time.monotonic()
+        ours = [_read(raw) for raw in self._zun.list_capsules()
+                if self._owner.owns(raw.get('labels'))]
+        changed, missing = self._store.merge(ours, at)
+        for capsule in missing:
+            # A list is not proof: Zun may have cut or garbled it.
+            self._look(capsule, on_change)
+        self._listed_at = at
+        for uid in changed:
+            on_change(uid)
+
+    def _look(self, capsule: capsule_module.Capsule,
+              on_change: typing.Callable[[str], None]) -> None:
+        at = time.monotonic()
+        try:
+            now = _read(self._zun.get_capsule(capsule.uuid))
+        except exceptions.NotFound:
+            self._store.remove(capsule.uuid, at)
+            on_change(capsule.uid)
+            return
+        if self._store.put(now, at):
+            on_change(capsule.uid)
+
+
+def _read(raw: dict) -> capsule_module.Capsule:
+    try:
+        return capsule_module.from_zun(raw)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise exceptions.Unavailable(
+            zun.SERVICE, f'a capsule that makes no sense: {error}'
+        ) from error

@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What stock Zun's REST API can carry of a pod, field by field.
+
+Every field of a pod spec and of a container is either carried, of no
+concern to the node, at a value that changes nothing, or refused by its
+path: none is dropped silently, and one that Kubernetes adds tomorrow is
+refused until it is listed here. Pure functions over plain data.
+"""
+
+import typing
+
+# Read by the scheduler, by admission or by other controllers, or honoured
+# by the agent itself (readinessGates).
+_NO_CONCERN = frozenset((
+    'affinity', 'automountServiceAccountToken', 'enableServiceLinks',
+    'nodeName', 'nodeSelector', 'preemptionPolicy', 'priority',
+    'priorityClassName', 'readinessGates', 'schedulerName',
+    'schedulingGates', 'serviceAccount', 'serviceAccountName',
+    'terminationGracePeriodSeconds', 'tolerations',
+    'topologySpreadConstraints'))
+_CARRIED = frozenset(('containers', 'restartPolicy', 'volumes'))
+# Looked at part by part, so that a refusal names the part.
+_IN_PARTS = frozenset(('securityContext',))
+# Values the API server fills in, or that ask for what happens anyway.
+_NEUTRAL: dict[str, tuple] = {
+    'dnsPolicy': ('ClusterFirst', 'Default'),
+    'os': ({'name': 'linux'},),
+    'hostUsers': (True,),
+}
+
+_CONTAINER_CARRIED = frozenset((
+    'args', 'command', 'env', 'image', 'imagePullPolicy', 'name', 'ports',
+    'resources', 'stdin', 'tty', 'volumeMounts', 'workingDir'))
+_CONTAINER_NO_CONCERN = frozenset(('resizePolicy',))
+_CONTAINER_NEUTRAL: dict[str, tuple] = {
+    'terminationMessagePath': ('/dev/termination-log',),
+    'terminationMessagePolicy': ('File',),
+}
+_SECURITY_NEUTRAL: dict[str, tuple] = {'procMount': ('Default',)}
+# False asks for something here, unlike everywhere else.
+_FALSE_ASKS = frozenset(('hostUsers', 'allowPrivilegeEscalation'))
+
+_RESOURCES = frozenset(('cpu', 'memory'))
+_PORT_CARRIED = frozenset(('containerPort', 'name', 'protocol'))
+_PROTOCOLS = ('TCP', 'UDP')
+TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
+_TOKEN_VOLUME = 'kube-api-access-'
+
+
+def refused(pod: dict) -> list[str]:
+    """Return the paths of the fields that cannot be carried."""
+    spec = pod['spec']
+    paths = list(_others(spec, 'spec', _CARRIED | _NO_CONCERN | _IN_PARTS,
+                         _NEUTRAL))
+    paths += _security_paths(spec, 'spec')
+    tokens = token_volumes(pod)
+    for index, volume in enumerate(spec.get('volumes') or []):
+        if volume.get('name') not in tokens:
+            paths.append(f'spec.volumes[{index}]')
+    for index, container in enumerate(spec.get('containers') or []):
+        paths += _container(container, f'spec.containers[{index}]', tokens)
+    return paths
+
+
+def token_volumes(pod: dict) -> frozenset[str]:
+    """Return the names of the volumes that admission made for the token.
+
+    Kubernetes: ServiceAccount admission adds a projected volume called
+    ``kube-api-access-`` with five random characters to every pod.
+    """
+    return frozenset(
+        volume['name'] for volume in pod['spec'].get('volumes') or []
+        if volume.get('name', '').startswith(_TOKEN_VOLUME)
+        and any('serviceAccountToken' in source for source in
+                (volume.get('projected') or {}).get('sources') or []))
+
+
+def _container(container: dict, path: str,
+               tokens: frozenset[str]) -> typing.Iterator[str]:
+    yield from _others(
+        container, path,
+        _CONTAINER_CARRIED | _CONTAINER_NO_CONCERN | _IN_PARTS,
+        _CONTAINER_NEUTRAL)
+    yield from _security_paths(container, path)
+    for index, variable in enumerate(container.get('env') or []):
+        if variable.get('valueFrom'):
+            yield f'{path}.env[{index}].valueFrom'
+    for index, mount in enumerate(container.get('volumeMounts') or []):
+        if (mount.get('name') not in tokens
+                or mount.get('mountPath') != TOKEN_PATH):
+            yield f'{path}.volumeMounts[{index}]'
+    for index, port in enumerate(container.get('ports') or []):
+        yield from _port(port, f'{path}.ports[{index}]')
+    yield from _resources(container.get('resources') or {}, path)
+
+
+def _port(port: dict, path: str) -> typing.Iterator[str]:
+    yield from _others(port, path, _PORT_CARRIED, {})
+    if port.get('protocol', 'TCP') not in _PROTOCOLS:
+        yield f'{path}.protocol'
+
+
+def _resources(resources: dict, path: str) -> typing.Iterator[str]:
+    for kind, amounts in resources.items():
+        if kind not in ('limits', 'requests'):
+            if amounts:
+                yield f'{path}.resources.{kind}'
+            continue
+        for name in amounts or {}:
+            if name not in _RESOURCES:
+                yield f'{path}.resources.{kind}.{name}'
+
+
+def _security_paths(owner: dict, path: str) -> typing.Iterator[str]:
+    context = owner.get('securityContext') or {}
+    return _others(context, f'{path}.securityContext', frozenset(),
+                   _SECURITY_NEUTRAL)
+
+
+def _others(fields: dict, path: str, known: frozenset[str],
+            neutral: dict[str, tuple]) -> typing.Iterator[str]:
+    for name, value in fields.items():
+        if name in known or value in neutral.get(name, ()):
+            continue
+        empty = not value and not (value is False and name in _FALSE_ASKS)
+        if not empty:
+            yield f'{path}.{name}'

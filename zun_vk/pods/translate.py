@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""From a pod to the capsule template that stock Zun accepts.
+
+Pure: a pod as the API server has it goes in, a template (Zun's capsule
+schema) comes out, with a list of what Zun will understand differently.
+Nothing is looked up and nothing is sent.
+"""
+
+import dataclasses
+import math
+
+from zun_vk import exceptions
+from zun_vk.kube import quantity
+from zun_vk.pods import expansion
+from zun_vk.pods import identity
+from zun_vk.pods import support
+
+# Zun's defaults of minimum_cpus and minimum_memory: a smaller request is
+# rounded up to them. Their upper bounds are the operator's to set, so what
+# is above is left to Zun to refuse.
+MINIMUM_CPUS = 0.1
+MINIMUM_MEMORY_MIB = 4
+_MIB = 1024 ** 2
+_MILLI = 1000
+# Kubernetes: the API server's default.
+_GRACE_PERIOD = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Translation:
+    """A capsule for a pod.
+
+    :param template: body of Zun's ``POST /v1/capsules``, under "template"
+    :param differences: sentences on fields to which Zun gives another
+        meaning than a kubelet
+    :param token_volume: the pod has a service account token volume, which
+        is not mounted
+    """
+
+    template: dict
+    differences: list[str]
+    token_volume: bool
+
+
+def translate(pod: dict, owner: identity.Owner) -> Translation:
+    """Return the capsule of ``pod``.
+
+    :raises UnsupportedPod: the pod asks for what Zun cannot carry
+    """
+    refused = support.refused(pod) + _unreadable(pod)
+    if refused:
+        raise exceptions.UnsupportedPod(refused)
+    spec = pod['spec']
+    template = {
+        'kind': 'capsule',
+        'metadata': {
+            'name': identity.capsule_name(pod),
+            'labels': owner.labels(pod),
+            'annotations': identity.annotations(pod),
+        },
+        'spec': {
+            'restartPolicy': spec.get('restartPolicy', 'Always'),
+            'containers': [_container(c) for c in spec['containers']],
+        },
+    }
+    return Translation(template, differences(pod),
+                       bool(support.token_volumes(pod)))
+
+
+def differences(pod: dict) -> list[str]:
+    """Return what Zun does otherwise than a kubelet with this pod."""
+    spec = pod['spec']
+    found = []
+    grace = spec.get('terminationGracePeriodSeconds', _GRACE_PERIOD)
+    if grace != _GRACE_PERIOD:
+        found.append("spec.terminationGracePeriodSeconds: containers are "
+                     "stopped with Zun's own time-out")
+    for index, container in enumerate(spec['containers']):
+        found += _container_differences(container,
+                                        f'spec.containers[{index}]')
+    return found
+
+
+def requests(pod: dict) -> tuple[int, int]:
+    """Return what the scheduler counts for ``pod``: milli-CPU and bytes.
+
+    Kubernetes: a missing request is the limit; amounts that cannot be read
+    count as nothing, for the API server would not have let them in.
+    """
+    milli_cpu = memory = 0
+    for container in pod['spec'].get('containers') or []:
+        milli_cpu += _amount(container, 'cpu', ('requests', 'limits')) or 0
+        memory += _amount(container, 'memory', ('requests', 'limits')) or 0
+    return milli_cpu, memory
+
+
+def _container(container: dict) -> dict:
+    variables = expansion.environment(container.get('env') or [])
+    result = {'image': container['image']}
+    for field in ('command', 'args'):
+        if container.get(field):
+            result[field] = [expansion.expand(word, variables)
+                             for word in container[field]]
+    if variables:
+        result['env'] = variables
+    if container.get('ports'):
+        result['ports'] = [{'containerPort': port['containerPort'],
+                            'protocol': port.get('protocol', 'TCP')}
+                           for port in container['ports']]
+    amounts = _resources(container)
+    if amounts:
+        result['resources'] = {'requests': amounts}
+    for field, zun_field in (('workingDir', 'workDir'), ('tty', 'tty'),
+                             ('imagePullPolicy', 'imagePullPolicy'),
+                             ('stdin', 'stdin')):
+        if container.get(field):
+            result[zun_field] = container[field]
+    return result
+
+
+def _resources(container: dict) -> dict:
+    """Return Zun's one number for each resource.
+
+    Zun makes CPU a share, as Kubernetes does with a request, and memory a
+    hard limit, as Kubernetes does with a limit.
+    """
+    amounts: dict = {}
+    cpu = _amount(container, 'cpu', ('requests', 'limits'))
+    if cpu:
+        amounts['cpu'] = max(MINIMUM_CPUS, cpu / _MILLI)
+    memory = _amount(container, 'memory', ('limits', 'requests'))
+    if memory:
+        amounts['memory'] = max(MINIMUM_MEMORY_MIB,
+                                math.ceil(memory / _MIB))
+    return amounts
+
+
+def _amount(container: dict, resource: str,
+            order: tuple[str, ...]) -> int | None:
+    resources = container.get('resources') or {}
+    for kind in order:
+        text = (resources.get(kind) or {}).get(resource)
+        if text is not None and (amount := _parse(resource, text)):
+            return amount
+    return None
+
+
+def _parse(resource: str, text: str) -> int | None:
+    parse = quantity.parse_cpu if resource == 'cpu' else quantity.parse_bytes
+    try:
+        return parse(text)
+    except exceptions.InvalidQuantity:
+        return None
+
+
+def _unreadable(pod: dict) -> list[str]:
+    """Return the paths of resource amounts that are not quantities."""
+    paths = []
+    for index, container in enumerate(pod['spec'].get('containers') or []):
+        for kind in ('limits', 'requests'):
+            amounts = (container.get('resources') or {}).get(kind) or {}
+            paths += [f'spec.containers[{index}].resources.{kind}.{name}'
+                      for name in ('cpu', 'memory')
+                      if name in amounts
+                      and _parse(name, amounts[name]) is None]
+    return paths
+
+
+def _container_differences(container: dict, path: str) -> list[str]:
+    found = []
+    resources = container.get('resources') or {}
+    requests, limits = (resources.get(kind) or {}
+                        for kind in ('requests', 'limits'))
+    if container.get('command'):
+        found.append(f"{path}.command: the image's ENTRYPOINT stays and gets "
+                     'the command as its arguments')
+    if container.get('imagePullPolicy', 'Always') != 'Always':
+        found.append(f'{path}.imagePullPolicy: Zun always pulls, unless its '
+                     'policy lets the user choose')
+    if 'cpu' in limits:
+        found.append(f'{path}.resources.limits.cpu: not enforced, the '
+                     'request is a share')
+    if 'memory' in requests and 'memory' not in limits:
+        found.append(f'{path}.resources.requests.memory: enforced as the '
+                     'limit')
+    return found
