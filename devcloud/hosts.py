@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The Zun hosts of the machine: each a dockerd and a zun-compute.
+
+The first host bears the machine's name. Others are the same machine under
+another name: Zun knows a host by the name that dockerd reports, so theirs
+runs in a UTS namespace of its own. All share the network's bridge.
+"""
+
+import datetime
+import json
+from pathlib import Path
+import re
+import socket
+
+from devcloud import errors
+from devcloud import identity
+from devcloud import openstack
+from devcloud import paths
+from devcloud import servers
+from devcloud import settings
+from devcloud import web
+
+NAME = re.compile(r'[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?')
+
+
+def first() -> str:
+    """The name of the machine, which dockerd reports."""
+    return socket.gethostname()
+
+
+def names(where: paths.Paths) -> list[str]:
+    """All hosts, the machine's own first."""
+    store = where.state / 'hosts.json'
+    added = json.loads(store.read_text()) if store.exists() else []
+    return [first(), *added]
+
+
+def add(where: paths.Paths, name: str) -> None:
+    """Remember one more host.
+
+    :raises errors.DevcloudError: not a host name, or there already
+    """
+    if not NAME.fullmatch(name):
+        raise errors.DevcloudError(f'{name!r} is not a host name')
+    known = names(where)
+    if name == first():
+        raise errors.DevcloudError(f'{name} is the machine itself')
+    if name not in known:
+        paths.write_private(where.state / 'hosts.json',
+                            json.dumps([*known[1:], name]))
+
+
+def named(server: str, host: str) -> str:
+    """A server's name on a host: the first host's are the plain ones."""
+    return server if host == first() else f'{server}-{host}'
+
+
+def docker(where: paths.Paths, host: str) -> web.Peer:
+    """The host's dockerd."""
+    return web.Peer(f'unix:{where.run / f"docker-{host}.sock"}')
+
+
+def cgroup(where: paths.Paths) -> str:
+    """Above the cgroups of all containers of this cloud."""
+    return f'zun-vk-devcloud-{where.ident}'
+
+
+def bridge_prefix(ident: str = '') -> str:
+    """How names of bridges begin (of this cloud; of any devcloud).
+
+    With eight digits of the network's ID they fill the 15 characters that
+    the kernel allows.
+    """
+    return f'zvk{ident}'
+
+
+def write_configuration(where: paths.Paths, venv: Path) -> None:
+    """zun-compute's and dockerd's configuration of every host."""
+    paths.write_private(where.etc / 'dockerd.json', '{}\n')
+    for host in names(where):
+        own = where.data / f'zun-{host}'
+        (own / 'lock').mkdir(parents=True, exist_ok=True)
+        sections = openstack.zun(where, venv)
+        path = where.etc / f'zun-compute-{host}.conf'
+        sections['DEFAULT'].update(host=host, state_path=own)
+        sections['oslo_concurrency']['lock_path'] = own / 'lock'
+        sections['docker'] = {
+            'api_url': f'unix://{where.run / f"docker-{host}.sock"}',
+            'docker_remote_api_version': '1.40',
+        }
+        # Without sudo, which a minimal Debian has not; we are root
+        sections['privsep'] = {
+            'helper_command':
+                f'{venv}/bin/privsep-helper --config-file {path}'}
+        paths.write_private(path, settings.ini(sections))
+
+
+def table(where: paths.Paths, venv: Path) -> list[servers.Server]:
+    """The servers of all hosts."""
+    admin = identity.OpenStack(where, 'admin')
+    found = []
+    for host in names(where):
+        found.append(_dockerd(where, host))
+        found.append(_zun_compute(where, venv, host, admin))
+    return found
+
+
+def _dockerd(where: paths.Paths, host: str) -> servers.Server:
+    command = (
+        'dockerd', f'--config-file={where.etc / "dockerd.json"}',
+        f'--data-root={where.data / f"docker-{host}"}',
+        f'--exec-root={where.run / f"docker-{host}"}',
+        f'--pidfile={where.run / f"docker-{host}-own"}',
+        f'--host=unix://{where.run / f"docker-{host}.sock"}', '--group=0',
+        # Several dockerds would fight over docker0, and the FORWARD policy
+        # that dockerd sets would cut the bridges off
+        '--bridge=none', '--iptables=false', '--userland-proxy=false',
+        f'--registry-mirror={settings.url("registry")}',
+        # Knows every machine, and shows whose the containers are
+        '--exec-opt=native.cgroupdriver=cgroupfs',
+        f'--cgroup-parent=/{cgroup(where)}', '--shutdown-timeout=5')
+    if host != first():
+        command = ('unshare', '--uts', 'sh', '-c',
+                   'hostname "$0" && exec "$@"', host, *command)
+    return servers.Server(
+        named('dockerd', host), command,
+        servers.http_health(docker(where, host), '/_ping'),
+        after=('configuration',), stop_seconds=12)
+
+
+def _zun_compute(where, venv, host, admin) -> servers.Server:
+    name = named('zun-compute', host)
+    log = where.run / f'{name}.pid'
+
+    def check() -> str:
+        try:
+            return well(admin, host, log.stat().st_mtime)
+        except (*web.UNREACHABLE, errors.DevcloudError) as error:
+            return f'no answer ({type(error).__name__})'
+
+    return servers.Server(
+        name,
+        (str(venv / 'bin' / 'python'), '-m', 'devcloud_drivers.compute',
+         f'--config-file={where.etc / f"zun-compute-{host}.conf"}'),
+        check,
+        after=('zun-api', 'placement', 'neutron', named('dockerd', host),
+               'accounts'),
+        env={'PYTHONPATH': str(openstack.DRIVERS),
+             'DEVCLOUD_BRIDGE_PREFIX': bridge_prefix(where.ident),
+             'DEVCLOUD_ZUN_REPORT': str(openstack.ZUN_REPORT)},
+        stop_seconds=8)
+
+
+def well(admin: identity.OpenStack, host: str, since: float) -> str:
+    """'' once capsules can be placed on the host.
+
+    :param since: Zun believes a service for a while after its death; only
+        reports after this time (seconds since the epoch) count
+    """
+    services = admin.zun.must('GET', '/services').json()['services']
+    mine = [row for row in services if row['host'] == host]
+    if not mine or mine[0]['state'] != 'up':
+        return 'not up in Zun'
+    if reported(mine[0]['last_seen_up']) < since - 1:
+        return 'no report to Zun yet'
+    return '' if provider(admin, host) else 'no provider in Placement'
+
+
+def reported(text: str) -> float:
+    """A timestamp of Zun (UTC) in seconds since the epoch."""
+    found = datetime.datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return found.timestamp()
+
+
+def provider(admin: identity.OpenStack, host: str) -> dict | None:
+    """The host's resource provider once it has an inventory."""
+    rows = admin.placement.must(
+        'GET', f'/resource_providers?name={host}').json()
+    for row in rows['resource_providers']:
+        inventories = admin.placement.must(
+            'GET', f'/resource_providers/{row["uuid"]}/inventories').json()
+        if 'VCPU' in inventories['inventories']:
+            return row
+    return None

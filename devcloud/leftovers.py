@@ -1,0 +1,226 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Find and clear what clouds that are no more left on the machine.
+
+Recognised as the devcloud's own: processes by their records and by the
+MARKER in their environment, mounts by lying in a cloud's folders, bridges
+and cgroups by name. Nothing else is touched, and nothing of this cloud that
+still belongs to a running server.
+"""
+
+from collections.abc import Iterable
+import os
+from pathlib import Path
+import re
+import shutil
+import signal
+import subprocess
+
+from devcloud import hosts
+from devcloud import paths
+from devcloud import processes
+
+NET = Path('/sys/class/net')
+CGROUPS = Path('/sys/fs/cgroup')
+BRIDGE = re.compile(f'{hosts.bridge_prefix()}([0-9a-f]{{4}})[0-9a-f]{{8}}')
+CGROUP = re.compile('zun-vk-devcloud-([0-9a-f]{4})')
+
+
+def marked(proc: Path = processes.PROC) -> dict[int, str]:
+    """Processes that a devcloud's server started: pid and state folder."""
+    key = f'{processes.MARKER}='.encode()
+    found = {}
+    for entry in proc.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / 'environ').read_bytes().split(b'\0')
+        except OSError:     # gone, or not ours to read
+            continue
+        for word in words:
+            if word.startswith(key):
+                found[int(entry.name)] = os.fsdecode(word[len(key):])
+    return found
+
+
+def descendants(parents: Iterable[int],
+                stats: dict[int, processes.Stat]) -> set[int]:
+    """These processes and all that they started."""
+    found = set(parents)
+    size = 0
+    while size != len(found):
+        size = len(found)
+        found |= {pid for pid, stat in stats.items() if stat.parent in found}
+    return found
+
+
+def unescape(text: str) -> str:
+    """A path as mountinfo writes it: blanks as octal numbers."""
+    return re.sub(r'\\([0-7]{3})', lambda m: chr(int(m[1], 8)), text)
+
+
+def mounts_below(folders: Iterable[Path], mountinfo: str) -> list[str]:
+    """Mount points inside these folders, the innermost first."""
+    points = [unescape(line.split()[4]) for line in mountinfo.splitlines()]
+    prefixes = tuple(f'{folder}/' for folder in folders)
+    inside = [point for point in points if point.startswith(prefixes)]
+    return sorted(inside, key=len, reverse=True)
+
+
+def owner_of(pattern: re.Pattern, name: str) -> str:
+    """The ID of the cloud that a bridge or cgroup belongs to, or ''."""
+    found = pattern.fullmatch(name)
+    return found[1] if found else ''
+
+
+class Leftovers:
+    """What earlier clouds left, seen from one cloud.
+
+    :param live: the processes of this cloud, whose running ones stay
+    """
+
+    def __init__(self, where: paths.Paths, live: processes.Processes):
+        self._where = where
+        self._live = live
+
+    def clear(self) -> list[str]:
+        """Clear everything that belongs to no running server.
+
+        :returns: what was done, in words
+        """
+        done = []
+        for folder in self._other_clouds():
+            done += self._end_cloud(folder)
+        done += self._kill_orphans()
+        done += self._clear_own()
+        return done
+
+    def _other_clouds(self) -> list[Path]:
+        return [folder for folder in self._where.registry.iterdir()
+                if folder.is_dir() and folder != self._where.run]
+
+    def _end_cloud(self, folder: Path) -> list[str]:
+        """End another checkout's cloud; its state stays as it is."""
+        records = processes.Processes(folder, '')
+        found = [record for name in records.names()
+                 if (record := records.record(name)) and record.alive()]
+        sessions = [pid for record in found for pid in record.session()]
+        descriptors = [processes.send(record.pid, record.start,
+                                      signal.SIGTERM) for record in found]
+        processes.wait_gone([fd for fd in descriptors if fd is not None], 12)
+        processes.kill_all(sessions)
+        owner = folder / 'state-dir'
+        state = owner.read_text().strip() if owner.exists() else ''
+        if state:
+            self._kill_marked(state, set())
+        unmounted = unmount([folder, *data_folders(state)])
+        shutil.rmtree(folder, ignore_errors=True)
+        if not (found or unmounted):
+            return []
+        return [f'ended the devcloud of {state or folder} '
+                f'({len(found)} servers, {unmounted} mounts)']
+
+    def _kill_orphans(self) -> list[str]:
+        """End marked processes that no running server accounts for."""
+        leaders = {record.pid for name in self._live.names()
+                   if (record := self._live.record(name))
+                   and record.alive()}
+        own = str(self._where.state)
+        count = sum(self._kill_marked(state, leaders if state == own
+                                      else set())
+                    for state in set(marked().values()))
+        return [f'ended {count} processes of an earlier cloud'] * bool(count)
+
+    def _kill_marked(self, state: str, leaders: set[int]) -> int:
+        stats = dict(processes.all_stats())
+        kept = descendants(leaders, stats)
+        kept |= {pid for pid, stat in stats.items()
+                 if stat.session in leaders}
+        kept |= {os.getpid()}
+        lost = {pid for pid, owner in marked().items()
+                if owner == state and pid in stats and pid not in kept}
+        lost = descendants(lost, stats) - kept
+        processes.kill_all(sorted(lost))
+        return len(lost)
+
+    def _clear_own(self) -> list[str]:
+        done = []
+        known = {name: self._live.pid(name) for name in self._live.names()}
+        docker_lives = any(pid for name, pid in known.items()
+                           if name.startswith('dockerd'))
+        for name, pid in known.items():
+            if pid is None:
+                (self._where.run / f'{name}.pid').unlink(missing_ok=True)
+        kept = set()
+        if docker_lives:
+            kept = {self._where.ident}
+        else:
+            unmounted = unmount([self._where.run,
+                                 *data_folders(str(self._where.state))])
+            done += [f'unmounted {unmounted} mounts'] * bool(unmounted)
+            self._forget_docker()
+        done += delete_bridges(kept)
+        delete_cgroups(kept)
+        return done
+
+    def _forget_docker(self) -> None:
+        """Remove what a killed dockerd would stumble over: its pid may
+        belong to somebody else by now, and then it refuses to start."""
+        for entry in self._where.run.glob('docker-*'):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def data_folders(state: str) -> list[Path]:
+    """Where a cloud's containers have their file systems."""
+    return [Path(state) / 'data'] if state else []
+
+
+def unmount(folders: list[Path]) -> int:
+    """Unmount what is mounted inside these folders."""
+    mountinfo = (processes.PROC / 'self/mountinfo').read_text()
+    points = mounts_below(folders, mountinfo)
+    for point in points:
+        # Lazily: whoever still used it was just killed
+        subprocess.run(['umount', '--lazy', point], check=False,
+                       capture_output=True)
+    return len(points)
+
+
+def delete_bridges(kept: set[str]) -> list[str]:
+    """Delete the bridges of all clouds but these, and what hangs on them."""
+    done = []
+    for entry in sorted(NET.iterdir()):
+        owner = owner_of(BRIDGE, entry.name)
+        if not owner or owner in kept or not (entry / 'bridge').exists():
+            continue
+        for port in [*(entry / 'brif').iterdir(), entry]:
+            subprocess.run(['ip', 'link', 'delete', port.name], check=False,
+                           capture_output=True)
+        done.append(f'deleted the bridge {entry.name}')
+    return done
+
+
+def delete_cgroups(kept: set[str]) -> None:
+    """Delete the empty cgroups of all clouds but these (v1 and v2)."""
+    roots = [entry for entry in (*CGROUPS.glob('*'), *CGROUPS.glob('*/*'))
+             if (owner := owner_of(CGROUP, entry.name))
+             and owner not in kept]
+    for root in roots:
+        for folder, _, _ in os.walk(root, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                # In use for a moment yet; the next clearing takes it
+                break
