@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+from zun_vk import exceptions
+from zun_vk.cloud import zun
+from zun_vk.pods import translate
+from zun_vk.tests.unit.cloud import base
+from zun_vk.tests.unit.pods import strategies
+
+
+class ZunClientTestCase(base.CloudTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.zun = zun.ZunClient(self.access(project_id=self.cloud.project))
+
+    def _template(self, **pod):
+        return translate.translate(strategies.pod(**pod),
+                                   strategies.OWNER).template
+
+    def test_a_capsule_lives_and_goes(self):
+        made = self.zun.create_capsule(self._template())
+        self.assertEqual(made['uuid'],
+                         self.zun.get_capsule(made['uuid'])['uuid'])
+        self.assertEqual([made['uuid']], [
+            capsule['uuid'] for capsule in self.zun.list_capsules()])
+        self.zun.delete_capsule(made['uuid'])
+
+    def test_labels_and_annotations_come_back(self):
+        made = self.zun.create_capsule(self._template())
+        self.assertTrue(strategies.OWNER.owns(made['labels']))
+        self.assertEqual('["main"]',
+                         made['annotations']['zun.openstack.org/containers'])
+
+    def test_all_capsules_are_listed_however_small_zuns_pages_are(self):
+        names = [f'pod-{number}' for number in range(7)]
+        for name in names:
+            self.zun.create_capsule(self._template(name=name))
+        for limit in (1000, 7, 3, 1):
+            self.cloud.zun.max_limit = limit
+            self.assertEqual(
+                names, [capsule['labels']['zun.openstack.org/pod']
+                        for capsule in self.zun.list_capsules()], limit)
+
+    def test_a_project_without_capsules_has_none(self):
+        self.assertEqual([], self.zun.list_capsules())
+
+    def test_capsules_of_other_projects_are_not_listed(self):
+        self.cloud.add_capsule(project=self.cloud.service_project)
+        self.assertEqual([], self.zun.list_capsules())
+
+    def test_services_are_listed_with_the_admins_credentials(self):
+        services = zun.ZunClient(self.access()).list_services()
+        self.assertEqual([('host-0', 'zun-compute', 'up', False)], [
+            (one['host'], one['binary'], one['state'], one['disabled'])
+            for one in services])
+
+    def test_services_are_denied_to_a_member(self):
+        self.assertRaises(exceptions.AccessDenied, self.zun.list_services)
+
+    def test_a_capsule_that_is_not_there_is_not_found(self):
+        nowhere = '00000000-0000-4000-8000-000000000000'
+        for call in (self.zun.get_capsule, self.zun.delete_capsule):
+            error = self.assertRaises(exceptions.NotFound, call, nowhere)
+            self.assertEqual(('zun', 404), (error.service, error.status))
+
+    def test_only_zuns_own_404_says_that_a_capsule_is_gone(self):
+        for body in (None, 'no such page', {'message': 'no route'}):
+            self.cloud.zun.fail_next(status=404, body=body)
+            error = self.assertRaises(exceptions.RemoteError,
+                                      self.zun.get_capsule, 'x')
+            self.assertNotIsInstance(error, exceptions.NotFound)
+
+    def test_a_template_zun_refuses_is_rejected_in_its_words(self):
+        template = self._template()
+        template['spec']['containers'][0]['resources'] = {
+            'requests': {'cpu': 64}}
+        error = self.assertRaises(exceptions.Rejected,
+                                  self.zun.create_capsule, template)
+        self.assertIn('64', error.message)
+
+    def test_each_status_has_its_class(self):
+        for status, expected in (
+                (400, exceptions.Rejected), (401, exceptions.AccessDenied),
+                (403, exceptions.AccessDenied), (404, exceptions.NotFound),
+                (409, exceptions.Conflict), (413, exceptions.Rejected),
+                (429, exceptions.Throttled), (500, exceptions.Unavailable),
+                (503, exceptions.Unavailable)):
+            self.cloud.zun.fail_next(
+                'POST', status=status, times=2,
+                body={'errors': [{'title': 'words', 'detail': 'words'}]})
+            error = self.assertRaises(expected, self.zun.create_capsule,
+                                      self._template())
+            self.cloud.zun.forgive()
+            self.assertEqual('zun', error.service)
+            self.assertIn('words', error.message)
+
+    def test_a_lost_answer_is_unreachable_and_the_capsule_is_made(self):
+        self.cloud.zun.fail_next('POST', drop=True, after=True)
+        self.assertRaises(exceptions.Unreachable, self.zun.create_capsule,
+                          self._template())
+        self.assertEqual(1, self.cloud.zun.created)
+
+    def test_a_zun_that_is_away_is_unreachable(self):
+        self.zun.list_capsules()
+        self.cloud.zun.stop()
+        error = self.assertRaises(exceptions.Unreachable,
+                                  self.zun.list_capsules)
+        self.assertEqual('zun', error.service)
+
+    def test_a_keystone_that_is_away_is_told_from_zun(self):
+        self.cloud.keystone.stop()
+        error = self.assertRaises(exceptions.Unreachable,
+                                  self.zun.list_capsules)
+        self.assertEqual('keystone', error.service)
+
+    def test_answers_that_make_no_sense_are_unavailable(self):
+        for body in (None, [], 'text', 5, {'capsules': None},
+                     {'capsules': 5}):
+            self.cloud.zun.fail_next('GET', status=200, body=body)
+            self.assertRaises(exceptions.Unavailable,
+                              self.zun.list_capsules)
+        for body in (None, [], 'text', 5):
+            self.cloud.zun.fail_next('GET', status=200, body=body)
+            self.assertRaises(exceptions.Unavailable, self.zun.get_capsule,
+                              'x')
+            self.cloud.zun.fail_next('POST', status=202, body=body)
+            self.assertRaises(exceptions.Unavailable,
+                              self.zun.create_capsule, self._template())
+
+    def test_a_token_that_expired_is_renewed(self):
+        self.zun.list_capsules()
+        self.cloud.zun.fail_next('GET', status=401)
+        self.assertEqual([], self.zun.list_capsules())
