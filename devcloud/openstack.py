@@ -55,6 +55,10 @@ def keystone(where: paths.Paths) -> dict[str, dict]:
         'database': {'connection':
                      infrastructure.database_url(where, 'keystone')},
         'token': {'provider': 'fernet'},
+        # The passwords are random and long: slow hashes would only cost
+        # every service a quarter of a second at each login
+        'identity': {'password_hash_rounds': 4},
+        'cache': {'enabled': 'true', 'backend': 'oslo_cache.dict'},
         'fernet_tokens': {'key_repository': where.etc / 'fernet-keys'},
         'credential': {'key_repository': where.etc / 'credential-keys'},
     }
