@@ -25,9 +25,9 @@ import typing
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
+from zun_vk import exceptions
 from zun_vk.cloud import sessions
 from zun_vk.conf import opts
-from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
 from zun_vk.pods.runtimes import base
 
