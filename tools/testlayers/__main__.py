@@ -34,7 +34,8 @@ import steps
 from steps import say
 
 BIN = steps.ROOT / '.venv' / 'bin'
-DEVCLOUD = steps.ROOT / 'devcloud' / 'devcloud'
+# By this interpreter: python3 may be an older one.
+DEVCLOUD = (sys.executable, steps.ROOT / 'devcloud' / 'devcloud')
 # How stestr runs a layer: the functional one starts an API server per
 # class, the cloud is one for all.
 STESTR = {'unit': [], 'functional': ['--concurrency', '2'],
@@ -53,8 +54,8 @@ class Binaries:
         # Open as long as this object lives.
         self._out = tempfile.TemporaryFile('w+')  # noqa: SIM115
         self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115
-        self._child = steps.start([DEVCLOUD, 'binaries'], stdout=self._out,
-                                  stderr=self._log)
+        self._child = steps.start([*DEVCLOUD, 'binaries'],
+                                  stdout=self._out, stderr=self._log)
 
     def directory(self) -> str:
         """Wait for them and return where they are.
@@ -165,13 +166,13 @@ class Run:
         if reason:
             return Outcome('devcloud', left_out=reason)
         self._find_binaries()
-        was_up = steps.succeeds(DEVCLOUD, 'status')
+        was_up = steps.succeeds(*DEVCLOUD, 'status')
         try:
-            steps.step('up', [DEVCLOUD, 'up'], MINUTES['up'], self._env)
+            steps.step('up', [*DEVCLOUD, 'up'], MINUTES['up'], self._env)
             return self._tests('devcloud')
         finally:
             if not was_up and not self._keep:
-                steps.step('down', [DEVCLOUD, 'down'], MINUTES['down'],
+                steps.step('down', [*DEVCLOUD, 'down'], MINUTES['down'],
                            self._env)
 
     def _find_binaries(self) -> None:
