@@ -20,8 +20,13 @@ import stat
 import subprocess
 import tempfile
 
+from oslo_config import cfg
+from oslo_log import log as logging
 from oslotest import base
 import yaml
+
+from zun_vk.cloud import sessions
+from zun_vk.conf import opts
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -92,6 +97,14 @@ class PluginTestCase(base.BaseTestCase):
         parser.read(self.conf)
         return parser
 
+    def parsed(self):
+        """Return the configuration as the agent reads it."""
+        conf = cfg.ConfigOpts()
+        opts.register_all(conf)
+        logging.register_options(conf)
+        conf(['--config-file', str(self.conf)])
+        return conf
+
     def mode(self, path):
         return stat.S_IMODE(path.stat().st_mode)
 
@@ -134,17 +147,29 @@ class TestStack(PluginTestCase):
 
     def test_both_clients_log_in_as_the_service_user(self):
         self.stack()
+        conf = self.parsed()
+        expected = {
+            'auth_type': 'password',
+            'auth_url': 'http://192.0.2.10/identity',
+            'username': 'zun-vk', 'password': PASSWORD,
+            'user_domain_name': 'Default', 'project_name': 'service',
+            'project_domain_name': 'Default', 'region_name': 'RegionOne',
+            'cafile': None}
         for section in ('zun', 'placement'):
-            found = dict(self.options()[section])
-            expected = {
-                'auth_type': 'password',
-                'auth_url': 'http://192.0.2.10/identity',
-                'username': 'zun-vk', 'password': PASSWORD,
-                'user_domain_name': 'Default', 'project_name': 'service',
-                'project_domain_name': 'Default',
-                'region_name': 'RegionOne'}
-            self.assertEqual(expected, {key: found[key] for key in expected})
-            self.assertNotIn('cafile', found)
+            sessions.ServiceAccess(conf, section)
+            self.assertEqual(
+                expected, {key: conf[section][key] for key in expected})
+
+    def test_every_option_is_one_of_the_agents(self):
+        self.stack(ENABLED_SERVICES='key,zun-api,tls-proxy')
+        conf = self.parsed()
+        for section in ('zun', 'placement'):
+            sessions.ServiceAccess(conf, section)
+        written = self.options()
+        for section in written.sections():
+            known = conf if section == 'DEFAULT' else conf[section]
+            for option in written.options(section):
+                self.assertIn(option, known, section)
 
     def test_tls_is_verified_with_devstacks_bundle(self):
         self.stack(ENABLED_SERVICES='key,zun-api,tls-proxy')
