@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import threading
+from unittest import mock
+
+from zun_vk import exceptions
+from zun_vk import health
+from zun_vk.pods.runtimes import base as runtimes_base
+from zun_vk.pods.runtimes import rest
+from zun_vk.tests.fixtures import wait
+from zun_vk.tests.unit.cloud import base
+from zun_vk.tests.unit.pods import strategies
+
+
+class RestTestCase(base.CloudTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf.set_override('default_project', self.cloud.project,
+                               group='tenants')
+        self.health = health.Health()
+        self.changed = []
+        self.stop = threading.Event()
+        patch = mock.patch.object(rest, '_TRANSITION_INTERVAL', 0.02)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.runtime = self._make()
+
+    def _make(self):
+        runtime = rest.RestRuntime(self.conf, strategies.OWNER, self.health)
+        runtime._interval = 0.05
+        return runtime
+
+    def _start(self, runtime=None):
+        runtime = runtime or self.runtime
+        thread = threading.Thread(
+            target=runtime.run, args=(self.changed.append, self.stop),
+            daemon=True)
+        thread.start()
+        self.addCleanup(self._end, thread, runtime)
+        return runtime
+
+    def _end(self, thread, runtime):
+        self.stop.set()
+        runtime.look_soon()
+        thread.join(10)
+        self.assertFalse(thread.is_alive())
+
+    def _create(self, name='web', **pod):
+        pod = strategies.pod(name=name, uid=f'uid-of-{name}', **pod)
+        return self.runtime.create(pod, self.runtime.translate(pod))
+
+    def _until(self, condition, what):
+        wait.wait_for(condition, what, timeout=10, interval=0.005)
+
+    def _status(self, uid='uid-of-web', runtime=None):
+        capsules = (runtime or self.runtime).of_pod(uid)
+        return capsules[0].status if capsules else None
+
+    def _row(self, capsule):
+        return self.cloud.zun.capsules[capsule.uuid]
+
+
+class CapsulesTestCase(RestTestCase):
+
+    def test_it_is_found_by_its_name(self):
+        self.assertIs(rest.RestRuntime, runtimes_base.find(self.conf))
+
+    def test_an_unknown_runtime_is_a_configuration_error(self):
+        self.conf.set_override('capsule_runtime', 'nothing', group='pods')
+        error = self.assertRaises(
+            exceptions.ConfigError, runtimes_base.find, self.conf)
+        self.assertEqual('[pods] capsule_runtime', error.option)
+
+    def test_a_capsule_is_known_once_it_is_made(self):
+        capsule = self._create()
+        self.assertEqual([capsule], self.runtime.of_pod('uid-of-web'))
+        self.assertEqual({'uid-of-web'}, self.runtime.uids())
+
+    def test_a_capsule_is_followed_until_it_runs(self):
+        self._start()
+        self._create()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self._until(lambda: 'uid-of-web' in self.changed, 'a change')
+        self.assertEqual(1, len(self.runtime.of_pod('uid-of-web')[0]
+                                .addresses))
+
+    def test_a_restart_finds_every_capsule_and_tells_of_each(self):
+        for name in ('a', 'b', 'c'):
+            self._create(name)
+        again = self._start(self._make())
+        self.assertEqual(float('-inf'), self.runtime.listed_at())
+        self._until(lambda: again.listed_at() > 0, 'a list')
+        uids = {'uid-of-a', 'uid-of-b', 'uid-of-c'}
+        self.assertEqual(uids, again.uids())
+        self._until(lambda: set(self.changed) == uids, 'changes')
+
+    def test_foreign_capsules_are_not_seen(self):
+        self._create()
+        labels = strategies.OWNER.labels(strategies.pod(uid='foreign'))
+        for label in ('cluster', 'node'):
+            self.cloud.add_capsule(
+                {**labels, f'zun.openstack.org/{label}': 'other'})
+        self.cloud.add_capsule()
+        self.cloud.add_capsule(labels, project=self.cloud.service_project)
+        self._start()
+        self._until(lambda: self.runtime.listed_at() > 0, 'a list')
+        self.assertEqual({'uid-of-web'}, self.runtime.uids())
+
+    def test_a_capsule_that_vanishes_is_told(self):
+        capsule = self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.changed.clear()
+        self.cloud.lose(self._row(capsule))
+        self._until(lambda: self.changed == ['uid-of-web'], 'the loss')
+        self.assertEqual([], self.runtime.of_pod('uid-of-web'))
+
+    def test_a_list_that_lacks_a_capsule_is_no_proof(self):
+        self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        before = self.runtime.listed_at()
+        self.cloud.zun.fail_next('GET', r'/v1/capsules/?$', status=200,
+                                 body={'capsules': []}, times=3)
+        self._until(lambda: self.runtime.listed_at() > before + 0.2, 'lists')
+        self.assertEqual('Running', self._status())
+
+    def test_deleting_takes_a_capsule_away(self):
+        capsule = self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.runtime.delete(self.runtime.of_pod('uid-of-web')[0])
+        self._until(lambda: not self.runtime.uids(), 'gone')
+        self.assertNotIn(capsule.uuid, self.cloud.zun.capsules)
+
+    def test_deleting_what_is_gone_is_no_error(self):
+        capsule = self._create()
+        self.runtime._store.remove(capsule.uuid, 0)
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.cloud.lose(self._row(capsule))
+        self.runtime.delete(self.runtime.of_pod('uid-of-web')[0]
+                            if self.runtime.of_pod('uid-of-web')
+                            else capsule)
+        self._until(lambda: not self.runtime.uids(), 'gone')
+
+    def test_a_capsule_being_made_is_not_deleted_yet(self):
+        """Zun would forget it and let the host make its containers."""
+        self.cloud.zun.start_delay = 600
+        capsule = self._create()
+        self.runtime.delete(capsule)
+        self.assertIn(capsule.uuid, self.cloud.zun.capsules)
+
+    def test_confirming_looks_at_the_cloud_now(self):
+        capsule = self._create()
+        self.assertTrue(self.runtime.confirm(capsule))
+        self.cloud.lose(self._row(capsule))
+        self.assertFalse(self.runtime.confirm(capsule))
+        self.assertEqual(set(), self.runtime.uids())
+
+
+class TroubleTestCase(RestTestCase):
+
+    def test_a_zun_that_was_away_is_followed_again(self):
+        patch = mock.patch.object(rest.backoff.Backoff, 'next',
+                                  autospec=True, return_value=0.01)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.cloud.zun.stop()
+        self._until(self.health.problems, 'a problem')
+        self.assertEqual('zun', self.health.problems()[0].service)
+        self.assertEqual({'uid-of-web'}, self.runtime.uids())
+        self.cloud.zun.start()
+        self._until(lambda: not self.health.problems(), 'recovery')
+
+    def test_a_keystone_that_is_away_loses_no_capsule(self):
+        self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.cloud.keystone.fail_next('POST', status=404, times=1000)
+        self.cloud.zun.fail_next('GET', status=401, times=1000)
+        self._until(self.health.problems, 'a problem')
+        self.assertEqual({'uid-of-web'}, self.runtime.uids())
+
+    def test_a_front_end_that_answers_404_loses_no_capsule(self):
+        self._create()
+        self._start()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.cloud.zun.fail_next('GET', r'/v1/capsules/?$', status=200,
+                                 body={'capsules': []})
+        fault = self.cloud.zun.fail_next(
+            'GET', r'/v1/capsules/.+', status=404, body='<html>',
+            times=1000)
+        self._until(fault.reached.is_set, 'a look')
+        lists = self.cloud.zun.count('GET', '/v1/capsules')
+        self._until(lambda: self.cloud.zun.count('GET', '/v1/capsules')
+                    > lists, 'another list')
+        self.assertEqual({'uid-of-web'}, self.runtime.uids())
+
+    def test_one_capsule_zun_cannot_show_hides_no_other(self):
+        self.cloud.zun.start_delay = 600
+        bad = self._create('a')
+        self.cloud.zun.start_delay = 0.05
+        self.cloud.zun.fail_next('GET', bad.uuid, status=500,
+                                 times=10 ** 6)
+        self._start()
+        self._create('b')
+        self._until(lambda: self._status('uid-of-b') == 'Running', 'b runs')
+        before = self.runtime.listed_at()
+        self._until(lambda: self.runtime.listed_at() > before, 'a list')
+        self.assertEqual([], self.health.problems())
+
+    def test_one_capsule_that_makes_no_sense_hides_no_other(self):
+        odd = self._create('odd')
+        self._create('b')
+        self._row(odd).addresses = 5
+        self.cloud.add_capsule(['no', 'labels'])
+        again = self._start(self._make())
+        self._until(lambda: again.of_pod('uid-of-b'), 'b')
+        self._until(lambda: again.listed_at() > 0, 'a list')
+
+    def test_one_list_serves_all_capsules(self):
+        for number in range(10):
+            self._create(f'pod-{number}')
+        self._start()
+        self._until(
+            lambda: all(self._status(uid) == 'Running'
+                        for uid in self.runtime.uids()), 'all Running')
+        looks = self.cloud.zun.count('GET', '/v1/capsules/{ident}')
+        lists = self.cloud.zun.count('GET', '/v1/capsules')
+        self._until(lambda: self.cloud.zun.count('GET', '/v1/capsules')
+                    >= lists + 3, 'lists')
+        self.assertEqual(
+            looks, self.cloud.zun.count('GET', '/v1/capsules/{ident}'))
+
+    def test_stop_ends_it_while_it_waits(self):
+        self.runtime._interval = 600
+        thread = threading.Thread(
+            target=self.runtime.run, args=(self.changed.append, self.stop))
+        thread.start()
+        self._until(lambda: self.runtime.listed_at() > 0, 'a list')
+        self.stop.set()
+        self.runtime.look_soon()
+        thread.join(5)
+        self.assertFalse(thread.is_alive())
