@@ -93,7 +93,9 @@ class PluginTestCase(base.BaseTestCase):
         return [line for line in lines if line.startswith(prefix)]
 
     def options(self):
-        parser = configparser.ConfigParser(interpolation=None)
+        # [DEFAULT] is a section like the others to oslo.config.
+        parser = configparser.ConfigParser(interpolation=None,
+                                           default_section='none')
         parser.read(self.conf)
         return parser
 
