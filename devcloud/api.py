@@ -78,6 +78,10 @@ class Devcloud:
         """To call the API server with, as admin."""
         return control_plane.api(self._cloud().keys)
 
+    def node_problem(self) -> str:
+        """'' when the virtual node is Ready, else why it is not."""
+        return clouds.agent.node_ready(self._cloud().keys)
+
     def up(self) -> None:
         """Have everything but the agent run."""
         cloud = self._cloud()
