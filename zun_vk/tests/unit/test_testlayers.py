@@ -11,30 +11,19 @@
 # under the License.
 """tools/test: its numbers come from the tests and from nowhere else."""
 
-import importlib
 import io
 import json
 import os
 import pathlib
-import sys
 import tempfile
 from unittest import mock
 
 from oslotest import base
 import subunit
 
-TOOLS = pathlib.Path(__file__).parents[3] / 'tools' / 'testlayers'
-
-
-def load(name):
-    with mock.patch.object(sys, 'path', [str(TOOLS), *sys.path]):
-        return importlib.import_module(name)
-
-
-count = load('count')
-machine = load('machine')
-outcome = load('outcome')
-steps = load('steps')
+from tools.testlayers import count
+from tools.testlayers import outcome
+from tools.testlayers import steps
 
 
 def stream(*events):
@@ -145,29 +134,3 @@ class TestSteps(base.BaseTestCase):
 
     def test_a_missing_program_does_not_succeed(self):
         self.assertFalse(steps.succeeds('/nonexistent/program'))
-
-
-class TestMachine(base.BaseTestCase):
-
-    def release(self, text):
-        handle, name = tempfile.mkstemp()
-        os.write(handle, text)
-        os.close(handle)
-        self.addCleanup(os.unlink, name)
-        return name
-
-    @mock.patch.object(os, 'geteuid', autospec=True, return_value=1000)
-    def test_the_cloud_needs_root(self, _geteuid):
-        self.assertEqual('it needs root', machine.lacks_for_devcloud())
-
-    @mock.patch.object(os, 'geteuid', autospec=True, return_value=0)
-    def test_the_cloud_needs_debian(self, _geteuid):
-        name = self.release(b'NAME=Other\nID=other\n')
-        self.assertEqual('it needs Debian', machine.lacks_for_devcloud(name))
-
-    @mock.patch.object(steps, 'succeeds', autospec=True, return_value=False)
-    @mock.patch.object(os, 'geteuid', autospec=True, return_value=0)
-    def test_the_cloud_needs_containers(self, _geteuid, _succeeds):
-        name = self.release(b'ID=debian\n')
-        self.assertEqual('this machine cannot run containers',
-                         machine.lacks_for_devcloud(name))
