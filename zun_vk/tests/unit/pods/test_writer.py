@@ -1,0 +1,264 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import copy
+import threading
+from unittest import mock
+
+from oslotest import base
+
+from zun_vk import exceptions
+from zun_vk import health
+from zun_vk.kube import client as kube_client
+from zun_vk.pods import status
+from zun_vk.pods import writer
+from zun_vk.tests.fixtures import wait
+from zun_vk.tests.unit.pods import capsules
+from zun_vk.tests.unit.pods import strategies
+
+_HOST = '192.0.2.10'
+_AT = '2026-01-31T12:00:00Z'
+
+
+class StatusWriterTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.client = mock.create_autospec(
+            kube_client.KubeClient, instance=True)
+        self.client.patch_pod_status.side_effect = self._patched
+        self.health = health.Health()
+        self.written = []
+        self.server_version = 100
+        self.pods = {}
+        self.stop = threading.Event()
+        self.writer = writer.StatusWriter(
+            self.client, self.health, self.written.append)
+        patch = mock.patch.object(writer.backoff.Backoff, 'next',
+                                  autospec=True, return_value=0.005)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def _patched(self, namespace, name, patch):
+        self.server_version += 1
+        pod = copy.deepcopy(self.pods[name])
+        pod['metadata']['resourceVersion'] = str(self.server_version)
+        pod['status'] = {key: value for key, value
+                         in patch['status'].items() if value is not None}
+        return pod
+
+    def _start(self):
+        thread = threading.Thread(target=self.writer.run, args=(self.stop,))
+        thread.start()
+        self.addCleanup(self._end, thread)
+
+    def _end(self, thread):
+        self.stop.set()
+        self.writer.wake()
+        thread.join(10)
+        self.assertFalse(thread.is_alive())
+
+    def _pod(self, name='web', **fields):
+        pod = strategies.pod(name=name, uid=f'uid-of-{name}', **fields)
+        self.pods[name] = pod
+        return pod
+
+    def _until(self, condition):
+        wait.wait_for(condition, 'the writer', timeout=10, interval=0.002)
+
+    def _patches(self):
+        return [call.args for call in
+                self.client.patch_pod_status.call_args_list]
+
+    def _pending(self, pod):
+        return status.pending(pod, _HOST, _AT)
+
+    def _running(self, pod):
+        return status.from_capsule(pod, capsules.read(pod), _HOST, _AT)
+
+    def _failed(self, pod):
+        return status.failed(pod, _HOST, _AT, 'Lost', 'gone')
+
+    def test_a_published_status_is_written_and_told(self):
+        pod = self._pod()
+        self._start()
+        self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: self.written == ['uid-of-web'])
+        namespace, name, patch = self._patches()[0]
+        self.assertEqual(('shop', 'web'), (namespace, name))
+        self.assertEqual('Pending', patch['status']['phase'])
+
+    def test_a_patch_names_the_uid_so_no_other_pod_is_changed(self):
+        pod = self._pod()
+        self._start()
+        self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: self.written)
+        self.assertEqual({'uid': 'uid-of-web'},
+                         self._patches()[0][2]['metadata'])
+
+    def test_addresses_replace_those_from_before(self):
+        pod = self._pod()
+        self._start()
+        self.writer.publish(pod, self._running(pod))
+        self._until(lambda: self.written)
+        self.assertEqual(
+            [{'ip': '10.0.0.7'}, {'$patch': 'replace'}],
+            self._patches()[0][2]['status']['podIPs'])
+
+    def test_a_status_the_pod_has_is_not_written(self):
+        pod = self._pod()
+        pod['status'] = self._running(pod)
+        self._start()
+        self.writer.publish(pod, self._running(pod))
+        other = self._pod('other')
+        self.writer.publish(other, self._pending(other))
+        self._until(lambda: self.written == ['uid-of-other'])
+        self.assertEqual(['other'], [args[1] for args in self._patches()])
+
+    def test_the_newest_of_many_is_written(self):
+        pod = self._pod()
+        self.writer.publish(pod, self._pending(pod))
+        self.writer.publish(pod, self._running(pod))
+        self._start()
+        self._until(lambda: self.written)
+        self.assertEqual(['Running'], [
+            args[2]['status']['phase'] for args in self._patches()])
+
+    def test_an_end_is_never_followed_by_anything_else(self):
+        pod = self._pod()
+        pod['status'] = self._failed(pod)
+        self.writer.publish(pod, self._running(pod))
+        self.writer.publish(pod, self._pending(pod))
+        self._start()
+        other = self._pod('other')
+        self.writer.publish(other, self._pending(other))
+        self._until(lambda: self.written)
+        self.assertEqual(['other'], [args[1] for args in self._patches()])
+
+    def test_an_end_written_here_is_known_before_the_watch_shows_it(self):
+        pod = self._pod()
+        self._start()
+        self.writer.publish(pod, self._failed(pod))
+        self._until(lambda: self.written)
+        self.assertEqual('Failed',
+                         self.writer.newest(pod)['status']['phase'])
+        self.writer.publish(pod, self._running(pod))
+        other = self._pod('other')
+        self.writer.publish(other, self._pending(other))
+        self._until(lambda: len(self.written) == 2)
+        self.assertEqual(['web', 'other'],
+                         [args[1] for args in self._patches()])
+
+    def test_an_end_waiting_to_be_written_is_not_overtaken(self):
+        pod = self._pod()
+        self.writer.publish(pod, self._failed(pod))
+        self.writer.publish(pod, self._running(pod))
+        self._start()
+        self._until(lambda: self.written)
+        self.assertEqual('Failed', self._patches()[0][2]['status']['phase'])
+
+    def test_the_watch_overtakes_what_was_written(self):
+        pod = self._pod()
+        self._start()
+        self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: self.written)
+        newer = copy.deepcopy(pod)
+        newer['metadata']['resourceVersion'] = '999'
+        self.assertIs(newer, self.writer.newest(newer))
+        self.assertIs(pod, self.writer.newest(pod))
+
+    def test_a_status_is_tried_until_it_is_written(self):
+        pod = self._pod()
+        self.client.patch_pod_status.side_effect = [
+            exceptions.Unreachable('kubernetes', 'refused'),
+            exceptions.Unavailable('kubernetes', 'busy', 503),
+            exceptions.AccessDenied('kubernetes', 'no', 403),
+            self._patched('shop', 'web', {'status': {}})]
+        self._start()
+        self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: self.written == ['uid-of-web'])
+        self.assertEqual([], self.health.problems())
+
+    def test_a_newer_status_replaces_one_that_is_tried_again(self):
+        pod = self._pod()
+        tried = threading.Event()
+
+        def refuse_pending(namespace, name, patch):
+            if patch['status']['phase'] == 'Pending':
+                tried.set()
+                raise exceptions.Unreachable('kubernetes', 'refused')
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = refuse_pending
+        self._start()
+        self.writer.publish(pod, self._pending(pod))
+        self._until(tried.is_set)
+        self.writer.publish(pod, self._running(pod))
+        self._until(lambda: self.written)
+
+    def test_one_pod_that_cannot_be_written_holds_up_no_other(self):
+        bad, good = self._pod('bad'), self._pod('good')
+
+        def refuse_bad(namespace, name, patch):
+            if name == 'bad':
+                raise exceptions.AccessDenied('kubernetes', 'webhook', 403)
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = refuse_bad
+        self._start()
+        self.writer.publish(bad, self._pending(bad))
+        self.writer.publish(good, self._pending(good))
+        self._until(lambda: 'uid-of-good' in self.written)
+
+    def test_a_pod_that_is_gone_or_another_is_let_go(self):
+        for error in (exceptions.NotFound('kubernetes', 'gone', 404),
+                      exceptions.Conflict('kubernetes', 'uid', 409),
+                      exceptions.Rejected('kubernetes', 'invalid', 422)):
+            self.client.patch_pod_status.side_effect = [error]
+            pod = self._pod()
+            self.writer.publish(pod, self._pending(pod))
+            self.stop.clear()
+            thread = threading.Thread(target=self.writer.run,
+                                      args=(self.stop,))
+            thread.start()
+            self._until(
+                lambda: self.client.patch_pod_status.call_count == 1)
+            self.stop.set()
+            self.writer.wake()
+            thread.join(10)
+            self.client.patch_pod_status.reset_mock()
+            self.assertEqual([], self.written)
+            self.assertEqual({}, dict(self.writer._wanted))
+
+    def test_run_again_after_a_bug_it_goes_on(self):
+        bad, good = self._pod('bad'), self._pod('good')
+
+        def fail_bad(namespace, name, patch):
+            if name == 'bad':
+                raise KeyError('bug')
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = fail_bad
+        self.writer.publish(bad, self._pending(bad))
+        self.writer.publish(good, self._pending(good))
+        self.assertRaises(KeyError, self.writer.run, self.stop)
+        self._start()
+        self._until(lambda: 'uid-of-good' in self.written)
+
+    def test_a_pod_forgotten_is_not_written(self):
+        pod = self._pod()
+        self.writer.publish(pod, self._pending(pod))
+        self.writer.forget('uid-of-web')
+        other = self._pod('other')
+        self.writer.publish(other, self._pending(other))
+        self._start()
+        self._until(lambda: self.written)
+        self.assertEqual(['uid-of-other'], self.written)
