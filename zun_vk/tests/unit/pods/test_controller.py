@@ -1,0 +1,452 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import copy
+import threading
+from unittest import mock
+
+from oslotest import base
+
+from zun_vk import exceptions
+from zun_vk.kube import client as kube_client
+from zun_vk.kube import events
+from zun_vk.kube import reflector
+from zun_vk.kube import workqueue
+from zun_vk.pods import controller
+from zun_vk.pods import status
+from zun_vk.pods import translate
+from zun_vk.pods import writer
+from zun_vk.pods.runtimes import base as runtimes_base
+from zun_vk.tests.fixtures import wait
+from zun_vk.tests.unit.pods import capsules
+from zun_vk.tests.unit.pods import strategies
+
+_HOST = '192.0.2.10'
+_UID = '0a1b2c3d-0000-4000-8000-000000000001'
+
+
+class _Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class ControllerTestCase(base.BaseTestCase):
+    """The controller between stand-ins whose state a test sets."""
+
+    def setUp(self):
+        super().setUp()
+        self.clock = _Clock()
+        self.pods = {}
+        self.capsules = []
+        self.mirror = mock.create_autospec(
+            reflector.Reflector, instance=True)
+        self.mirror.synced = threading.Event()
+        self.mirror.synced.set()
+        self.mirror.get.side_effect = self.pods.get
+        self.mirror.snapshot.side_effect = lambda: dict(self.pods)
+        self.runtime = mock.create_autospec(
+            runtimes_base.CapsuleRuntime, instance=True)
+        self.runtime.of_pod.side_effect = lambda uid: [
+            each for each in self.capsules if each.uid == uid]
+        self.runtime.uids.side_effect = lambda: {
+            each.uid for each in self.capsules}
+        self.runtime.translate.side_effect = lambda pod: (
+            translate.translate(pod, strategies.OWNER))
+        self.runtime.create.side_effect = self._created
+        self.runtime.listed_at.side_effect = lambda: self.listed_at
+        self.listed_at = self.clock.now + 100
+        self.client = mock.create_autospec(
+            kube_client.KubeClient, instance=True)
+        self.recorder = mock.create_autospec(
+            events.EventRecorder, instance=True)
+        self.writer = mock.create_autospec(
+            writer.StatusWriter, instance=True)
+        self.writer.newest.side_effect = lambda pod: pod
+        self.writer.publish.side_effect = self._published
+        self.queue = workqueue.WorkQueue(
+            clock=self.clock, chance=lambda: 0.0)
+        self.controller = controller.PodController(
+            self.client, self.runtime, self.recorder, self.queue,
+            self.writer, _HOST, self.clock)
+        self.controller.follow(self.mirror)
+
+    def _created(self, pod, translation):
+        made = capsules.read(
+            pod, status='Creating', containers=None, addresses=None,
+            uuid=f'capsule-{self.runtime.create.call_count}')
+        self.capsules.append(made)
+        return made
+
+    def _published(self, pod, wanted):
+        uid = pod['metadata']['uid']
+        self.pods[uid] = {**copy.deepcopy(pod),
+                          'status': copy.deepcopy(wanted)}
+
+    def _add(self, deleted=False, **fields):
+        pod = strategies.pod(**fields)
+        if deleted:
+            pod['metadata']['deletionTimestamp'] = '2026-01-31T13:00:00Z'
+        self.pods[pod['metadata']['uid']] = pod
+        return pod
+
+    def _acknowledged(self, **fields):
+        pod = self._add(**fields)
+        pod['status'] = status.pending(pod, _HOST, status.now())
+        return pod
+
+    def _running(self, **fields):
+        """Add a pod whose capsule runs, as a predecessor left it."""
+        pod = self._add(**fields)
+        capsule = capsules.read(pod, uuid=f'of-{pod["metadata"]["uid"]}')
+        pod['status'] = status.from_capsule(pod, capsule, _HOST,
+                                            status.now())
+        self.capsules.append(capsule)
+        return pod, capsule
+
+    def _sync(self, uid=_UID, times=1):
+        for _ in range(times):
+            self.controller._sync(uid)
+
+    def _said(self):
+        return [call.args[2] for call in self.recorder.pod.call_args_list]
+
+    def _phase(self, uid=_UID):
+        return self.pods[uid]['status']['phase']
+
+
+class CreateTestCase(ControllerTestCase):
+
+    def test_a_pod_is_acknowledged_and_then_made(self):
+        self._add()
+        self._sync()
+        self.runtime.create.assert_not_called()
+        self.assertTrue(self.pods[_UID]['status']['startTime'])
+        self._sync()
+        self.assertEqual(1, self.runtime.create.call_count)
+        self._sync(times=3)
+        self.assertEqual(1, self.runtime.create.call_count)
+
+    def test_a_capsule_that_runs_makes_the_pod_run(self):
+        pod = self._acknowledged()
+        self.capsules.append(capsules.read(pod))
+        self._sync()
+        self.assertEqual('Running', self._phase())
+
+    def test_a_refused_pod_fails_with_an_event_and_no_capsule(self):
+        self._add(hostNetwork=True)
+        self._sync(times=3)
+        self.assertEqual('Failed', self._phase())
+        self.assertEqual('UnsupportedPodSpec',
+                         self.pods[_UID]['status']['reason'])
+        self.assertEqual({'UnsupportedPodSpec'}, set(self._said()))
+        self.assertIn('spec.hostNetwork',
+                      self.recorder.pod.call_args.args[3])
+        self.runtime.create.assert_not_called()
+
+    def test_differences_and_the_token_are_said_once(self):
+        self._acknowledged(containers=[
+            strategies.container(command=['x'])])
+        self._sync()
+        said = {call.args[2]: call.kwargs.get('once')
+                for call in self.recorder.pod.call_args_list}
+        self.assertEqual({'ZunMeaningDiffers': True,
+                          'ServiceAccountTokenNotMounted': True}, said)
+
+    def test_zuns_refusal_is_told_in_its_words_and_tried_again(self):
+        self._acknowledged()
+        self.runtime.create.side_effect = exceptions.Rejected(
+            'zun', 'Quota exceeded.', 400)
+        self._sync()
+        self.assertEqual('Quota exceeded.',
+                         self.recorder.pod.call_args.args[3])
+        self.assertEqual('Pending', self._phase())
+        waiting = self.pods[_UID]['status']['containerStatuses'][0]
+        self.assertEqual('Quota exceeded.',
+                         waiting['state']['waiting']['message'])
+        self.runtime.create.side_effect = self._created
+        self._sync()
+        self.assertEqual([], self.capsules)
+        self.clock.now += 1
+        self._sync()
+        self.assertEqual(1, len(self.capsules))
+
+    def test_a_change_of_the_pod_does_not_shorten_the_wait(self):
+        self._acknowledged()
+        self.runtime.create.side_effect = exceptions.Rejected(
+            'zun', 'no', 400)
+        self._sync(times=50)
+        self.assertEqual(1, self.runtime.create.call_count)
+
+    def test_more_capacity_does(self):
+        self._acknowledged()
+        self.runtime.create.side_effect = exceptions.Rejected(
+            'zun', 'no', 400)
+        self._sync()
+        self.controller.capacity_grew()
+        self.assertEqual(_UID, self.queue.get(0))
+        self._sync()
+        self.assertEqual(2, self.runtime.create.call_count)
+
+    def test_after_a_lost_answer_a_later_list_must_show_the_outcome(self):
+        self._acknowledged()
+        self.runtime.create.side_effect = exceptions.Unreachable(
+            'zun', 'reset')
+        self._sync()
+        self.runtime.create.side_effect = self._created
+        self.clock.now += 10
+        self.listed_at = self.clock.now
+        self._sync()
+        self.assertEqual(1, self.runtime.create.call_count)
+        self.clock.now += controller.SETTLE
+        self.listed_at = self.clock.now
+        self._sync()
+        self.assertEqual(2, self.runtime.create.call_count)
+
+    def test_a_capsule_no_host_could_take_is_given_back_and_tried_again(
+            self):
+        pod = self._acknowledged()
+        self.capsules.append(capsules.read(
+            pod, status='Error', containers=[],
+            status_reason='There are not enough hosts available.'))
+        self._sync()
+        self.assertEqual('There are not enough hosts available.',
+                         self.recorder.pod.call_args.args[3])
+        self.assertEqual('Pending', self._phase())
+        self.runtime.delete.assert_called_once_with(self.capsules[0])
+        self.capsules.clear()
+        self.clock.now += 1
+        self.listed_at = self.clock.now
+        self._sync()
+        self.assertEqual(1, self.runtime.create.call_count)
+
+
+class RestartTestCase(ControllerTestCase):
+
+    def test_a_restart_keeps_running_capsules(self):
+        self._running()
+        self._sync(times=3)
+        self.runtime.create.assert_not_called()
+        self.runtime.delete.assert_not_called()
+        self.assertEqual('Running', self._phase())
+
+    def test_nothing_is_made_or_lost_before_the_first_list(self):
+        self.listed_at = float('-inf')
+        _, capsule = self._running()
+        self.capsules.clear()
+        self._acknowledged(uid='uid-2', name='other')
+        for _ in range(5):
+            self.clock.now += 60
+            self._sync()
+            self._sync('uid-2')
+        self.runtime.create.assert_not_called()
+        self.assertEqual('Running', self._phase())
+
+    def test_a_request_of_a_predecessor_may_still_be_under_way(self):
+        self._acknowledged()
+        self.listed_at = self.clock.now + controller.SETTLE - 1
+        self._sync()
+        self.runtime.create.assert_not_called()
+        self.listed_at = self.clock.now + controller.SETTLE
+        self._sync()
+        self.assertEqual(1, self.runtime.create.call_count)
+
+    def test_a_new_pod_need_not_wait_for_that(self):
+        self.listed_at = self.clock.now + 0.1
+        self._add()
+        self._sync(times=2)
+        self.assertEqual(1, self.runtime.create.call_count)
+
+    def test_a_capsule_that_vanished_fails_the_pod(self):
+        self._running()
+        self._sync()
+        self.capsules.clear()
+        self._sync()
+        self.assertEqual(('Failed', 'CapsuleLost'), (
+            self._phase(), self.pods[_UID]['status']['reason']))
+        self.runtime.create.assert_not_called()
+
+    def test_of_two_capsules_of_one_pod_one_is_kept(self):
+        pod, first = self._running()
+        second = capsules.read(pod, uuid='second')
+        self.capsules.append(second)
+        self._sync()
+        self.runtime.delete.assert_called_once_with(second)
+        self.assertEqual('Running', self._phase())
+
+
+class DeleteTestCase(ControllerTestCase):
+
+    def test_the_pod_goes_after_its_capsule(self):
+        _, capsule = self._running(deleted=True)
+        self._sync(times=2)
+        self.runtime.delete.assert_called_with(capsule)
+        self.client.remove_pod.assert_not_called()
+        self.capsules.clear()
+        self._sync()
+        self.client.remove_pod.assert_called_once_with('shop', 'web', _UID)
+
+    def test_a_pod_whose_capsule_may_be_under_way_stays(self):
+        pod = self._acknowledged(deleted=True)
+        pod['metadata']['deletionTimestamp'] = '2026-01-31T13:00:00Z'
+        self.listed_at = self.clock.now
+        self._sync()
+        self.client.remove_pod.assert_not_called()
+
+    def test_removing_a_pod_that_is_gone_or_another_is_no_error(self):
+        for error in (exceptions.NotFound('kubernetes', '', 404),
+                      exceptions.Conflict('kubernetes', '', 409)):
+            self._add(deleted=True)
+            self.client.remove_pod.side_effect = error
+            self._sync()
+
+    def test_a_pod_removed_by_force_has_its_capsule_reaped(self):
+        _, capsule = self._running()
+        self.pods.clear()
+        self.client.get_pod.side_effect = exceptions.NotFound(
+            'kubernetes', 'gone', 404)
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+
+    def test_a_capsule_whose_pod_the_api_server_has_is_not_reaped(self):
+        pod, _ = self._running()
+        self.pods.clear()
+        self.client.get_pod.return_value = pod
+        self._sync()
+        self.runtime.delete.assert_not_called()
+
+    def test_a_new_pod_of_the_same_name_does_not_keep_the_old_capsule(self):
+        pod, capsule = self._running()
+        self.pods.clear()
+        self.client.get_pod.return_value = strategies.pod(uid='new-uid')
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+
+    def test_nothing_is_reaped_while_pods_or_the_api_server_are_unknown(
+            self):
+        self._running()
+        self.pods.clear()
+        self.mirror.synced.clear()
+        self._sync()
+        self.mirror.synced.set()
+        self.client.get_pod.side_effect = exceptions.Unreachable(
+            'kubernetes', 'refused')
+        self.assertRaises(exceptions.Unreachable, self._sync)
+        self.runtime.delete.assert_not_called()
+
+    def test_a_pod_that_ended_gives_its_capsule_back_and_stays(self):
+        pod, capsule = self._running()
+        pod['status']['phase'] = 'Succeeded'
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+        self.capsules.clear()
+        self._sync()
+        self.client.remove_pod.assert_not_called()
+        self.runtime.create.assert_not_called()
+
+    def test_what_is_remembered_of_a_pod_goes_with_it(self):
+        self._add(deleted=True)
+        self._sync()
+        self.pods.clear()
+        self._sync()
+        self.assertEqual({}, self.controller._memories)
+        self.writer.forget.assert_called_with(_UID)
+
+
+class ClaimsTestCase(ControllerTestCase):
+
+    _RESOURCES = {'requests': {'cpu': '500m', 'memory': '64Mi'}}
+
+    def _claiming(self, uid, **capsule):
+        pod = self._add(uid=uid, containers=[
+            strategies.container(resources=self._RESOURCES)])
+        self.capsules.append(capsules.read(pod, uuid=uid, **capsule))
+        return pod
+
+    def test_pods_with_a_capsule_claim_their_requests(self):
+        self._claiming('running')
+        self._claiming('creating', status='Creating')
+        self._claiming('deleting', status='Deleting')
+        self._add(uid='no-capsule')
+        amounts = (500, 64 * 2 ** 20)
+        self.assertEqual(dict.fromkeys(
+            ('running', 'creating', 'deleting'), amounts),
+            self.controller.claims())
+
+    def test_a_capsule_in_error_claims_nothing(self):
+        self._claiming('failed', status='Error')
+        self.assertEqual({}, self.controller.claims())
+
+    def test_a_pod_that_ended_claims_nothing(self):
+        """The scheduler does not count it either."""
+        for phase in ('Succeeded', 'Failed'):
+            self._claiming(phase)['status'] = {'phase': phase}
+        self.assertEqual({}, self.controller.claims())
+
+    def test_a_capsule_without_a_pod_claims_nothing(self):
+        self._claiming('gone')
+        self.pods.clear()
+        self.assertEqual({}, self.controller.claims())
+
+
+class WorkTestCase(ControllerTestCase):
+
+    def _work(self, until):
+        stop = threading.Event()
+        thread = threading.Thread(target=self.controller.work, args=(stop,))
+        thread.start()
+        try:
+            wait.wait_for(until, 'the worker', timeout=10, interval=0.002)
+        finally:
+            stop.set()
+            self.queue.shut_down()
+            thread.join(10)
+        self.assertFalse(thread.is_alive())
+
+    def test_a_worker_survives_whatever_a_pod_does_to_it(self):
+        self._add(uid='bad')
+        self._add(uid='good', name='good')
+        real = self.runtime.translate.side_effect
+
+        def translate_or_fail(pod):
+            if pod['metadata']['uid'] == 'bad':
+                raise ZeroDivisionError('bug')
+            return real(pod)
+
+        self.runtime.translate.side_effect = translate_or_fail
+        for uid in ('bad', 'good'):
+            self.queue.add(uid)
+        self._work(lambda: self.pods['good'].get('status'))
+
+    def test_a_remote_failure_is_tried_again_later(self):
+        self._running(deleted=True)
+        self.runtime.delete.side_effect = exceptions.Unreachable(
+            'zun', 'refused')
+        self.queue.add(_UID)
+        self._work(lambda: _UID in self.queue._due)
+
+    def test_resync_looks_at_every_pod_and_every_capsule(self):
+        self._running(uid='both', name='both')
+        self._running(uid='capsule-only', name='x')
+        self.pods.pop('capsule-only')
+        self._add(uid='pod-only', name='y')
+        self.controller.resync()
+        self.assertEqual({'both', 'capsule-only', 'pod-only'},
+                         {self.queue.get(0) for _ in range(3)})
+
+    def test_changes_of_a_pod_are_queued(self):
+        pod = self._add()
+        self.controller.pod_changed(None, pod)
+        self.controller.pod_changed(pod, pod)
+        self.controller.pod_gone(pod)
+        self.assertEqual([_UID, None],
+                         [self.queue.get(0), self.queue.get(0)])
