@@ -197,7 +197,8 @@ class TestForeignCapsules(base.AgentTestCase):
     def test_broken_capsules_do_not_stop_the_others(self):
         for labels in ({LABEL + 'cluster': None, LABEL + 'node': 7},
                        self.labels(uid=['a', 'list'])):
-            self.cloud.add_capsule(labels, name='broken')
+            broken = self.cloud.add_capsule(labels, name='broken')
+            self.addCleanup(self.cloud.lose, broken)
 
         self.running_pod()
 

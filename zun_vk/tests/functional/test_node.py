@@ -175,15 +175,17 @@ class TestAdoption(base.OwnAgentTestCase):
         self.assertIsNotNone(self.capsule(pod))
 
     def test_a_pod_comes_by_the_real_scheduler(self):
-        kubernetes = self.kube
         self.agent.start_ready()
         self.wait_node_ready()
-        kubernetes.start_scheduler()
+        self.kube.start_scheduler()
         namespace = self.namespace()
         only_here = {'kubernetes.io/hostname': self.agent.node}
-        body = pods.pod('wants-zun', nodeSelector=only_here)
+        # only a controller manager would take this taint of new nodes off
+        new = {'key': 'node.kubernetes.io/not-ready', 'operator': 'Exists'}
+        body = pods.pod('wants-zun', nodeSelector=only_here,
+                        tolerations=[pods.TOLERATION, new])
         intruder = pods.pod('does-not', nodeSelector=only_here,
-                            tolerations=[])
+                            tolerations=[new])
         intruder = self.submit(intruder, namespace)
 
         pod = self.wait_ready(self.submit(body, namespace), 40)

@@ -101,7 +101,8 @@ class TestRunning(base.AgentTestCase):
         self.assertEqual([8080], [int(port['containerPort'])
                                   for port in container['ports']])
         self.assertTrue(container['tty'] and container['stdin'])
-        self.assertEqual({'cpu': 1.5, 'memory': 96}, {
+        # a CPU share is the request, a memory bound is the limit
+        self.assertEqual({'cpu': 0.25, 'memory': 96}, {
             name: float(value) for name, value
             in container['resources']['requests'].items()})
 
