@@ -203,6 +203,10 @@ class Cloud:
                 link_program, self.where.bin, venv), VENV),
             step('Kubernetes ready', self._kubernetes_ready,
                  'kube-controller-manager'),
+            *(step(f'containers on {host}', functools.partial(
+                hosts.revive, self.where, host),
+                hosts.named('dockerd', host))
+              for host in hosts.names(self.where)),
             *(step(f'images on {host}', functools.partial(
                 self.images.load_all, host), 'registry',
                 hosts.named('dockerd', host))

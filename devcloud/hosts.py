@@ -138,6 +138,23 @@ def _dockerd(where: paths.Paths, host: str) -> servers.Server:
         after=('configuration',), stop_seconds=12)
 
 
+def revive(where: paths.Paths, host: str) -> None:
+    """Start the containers of capsules that a restarted dockerd left dead.
+
+    dockerd brings back what is to run always, but in any order: a container
+    whose capsule's sandbox came after it has failed by then, while Zun and
+    Kubernetes show it as running.
+    """
+    peer = docker(where, host)
+    for row in peer.must('GET', '/containers/json?all=1').json():
+        sandbox = row['HostConfig'].get('NetworkMode', '')
+        if row['State'] != 'exited' or not sandbox.startswith('container:'):
+            continue
+        found = peer.must('GET', f'/containers/{row["Id"]}/json').json()
+        if found['HostConfig']['RestartPolicy']['Name'] == 'always':
+            peer.call('POST', f'/containers/{row["Id"]}/start')
+
+
 def _zun_compute(where, venv, host, admin) -> servers.Server:
     name = named('zun-compute', host)
     log = where.run / f'{name}.pid'

@@ -63,6 +63,17 @@ def descendants(parents: Iterable[int],
     return found
 
 
+def mentions(pid: int, folders: Iterable[Path],
+             proc: Path = processes.PROC) -> bool:
+    """Whether a process has something inside these folders among its
+    arguments."""
+    try:
+        words = (proc / str(pid) / 'cmdline').read_bytes()
+    except OSError:     # gone
+        return False
+    return any(os.fsencode(f'{folder}/') in words for folder in folders)
+
+
 def unescape(text: str) -> str:
     """A path as mountinfo writes it: blanks as octal numbers."""
     return re.sub(r'\\([0-7]{3})', lambda m: chr(int(m[1], 8)), text)
@@ -142,15 +153,26 @@ class Leftovers:
 
     def _kill_marked(self, state: str, leaders: set[int]) -> int:
         stats = dict(processes.all_stats())
-        kept = descendants(leaders, stats)
-        kept |= {pid for pid, stat in stats.items()
-                 if stat.session in leaders}
-        kept |= {os.getpid()}
+        kept = {pid for pid, stat in stats.items()
+                if stat.session in leaders}
+        kept |= {pid for pid in stats
+                 if mentions(pid, self._live_docker_folders())}
+        kept = descendants({*kept, *leaders, os.getpid()}, stats)
         lost = {pid for pid, owner in marked().items()
                 if owner == state and pid in stats and pid not in kept}
         lost = descendants(lost, stats) - kept
         processes.kill_all(sorted(lost))
         return len(lost)
+
+    def _live_docker_folders(self) -> list[Path]:
+        """The exec-roots of our running dockerds.
+
+        Their containerd and its shims are in sessions of their own and may
+        be PID 1's children; what they have in common is this path.
+        """
+        return [self._where.run / f'docker-{host}'
+                for host in hosts.names(self._where)
+                if self._live.pid(hosts.named('dockerd', host))]
 
     def _clear_own(self) -> list[str]:
         done = []
@@ -160,17 +182,14 @@ class Leftovers:
         for name, pid in known.items():
             if pid is None:
                 (self._where.run / f'{name}.pid').unlink(missing_ok=True)
-        kept = set()
-        if docker_lives:
-            kept = {self._where.ident}
-        else:
+        kept = {self._where.ident} if docker_lives else set()
+        delete_cgroups(kept)
+        if not docker_lives:
             unmounted = unmount([self._where.run,
                                  *data_folders(str(self._where.state))])
             done += [f'unmounted {unmounted} mounts'] * bool(unmounted)
             self._forget_docker()
-        done += delete_bridges(kept)
-        delete_cgroups(kept)
-        return done
+        return done + delete_bridges(kept)
 
     def _forget_docker(self) -> None:
         """Remove what a killed dockerd would stumble over: its pid may
@@ -212,11 +231,30 @@ def delete_bridges(kept: set[str]) -> list[str]:
     return done
 
 
+def cgroup_roots(kept: set[str]) -> list[Path]:
+    """The cgroups of all clouds but these, in every hierarchy (v1, v2)."""
+    return [entry for entry in (*CGROUPS.glob('*'), *CGROUPS.glob('*/*'))
+            if (owner := owner_of(CGROUP, entry.name))
+            and owner not in kept]
+
+
+def processes_in(roots: list[Path]) -> set[int]:
+    """The processes in these cgroups and below."""
+    found = set()
+    for root in roots:
+        for member in (root / 'cgroup.procs', *root.rglob('cgroup.procs')):
+            try:
+                found |= {int(word) for word in member.read_text().split()}
+            except OSError:     # the cgroup is gone
+                continue
+    return found
+
+
 def delete_cgroups(kept: set[str]) -> None:
-    """Delete the empty cgroups of all clouds but these (v1 and v2)."""
-    roots = [entry for entry in (*CGROUPS.glob('*'), *CGROUPS.glob('*/*'))
-             if (owner := owner_of(CGROUP, entry.name))
-             and owner not in kept]
+    """End what is left in the cgroups of all clouds but these, and delete
+    them: containers whose shim was killed have no other mark."""
+    roots = cgroup_roots(kept)
+    processes.kill_all(sorted(processes_in(roots)))
     for root in roots:
         for folder, _, _ in os.walk(root, topdown=False):
             try:
