@@ -75,15 +75,23 @@ class Agent(service.ServiceBase):
         self._recorder = events.EventRecorder(self._client, conf.node.name)
         self._writer = writer.StatusWriter(self._client, self._health,
                                            self._queue.add)
+        self._make_runtime = base.find(conf)
         self._runtime: base.CapsuleRuntime | None = None
 
     def preflight(self) -> None:
-        """Try every credential once.
+        """Try every credential once, and take the port of the metrics.
 
         A service that does not answer is no error: it will be tried again.
 
-        :raises ConfigError: credentials are refused, or lack a right
+        :raises ConfigError: credentials are refused, or lack a right; the
+            port cannot be had
         """
+        listen = self._conf.metrics
+        try:
+            metrics.serve(listen.address, listen.port)
+        except OSError as error:
+            raise exceptions.ConfigError('[metrics] address, port',
+                                         str(error)) from error
         tenant = sessions.ServiceAccess(self._conf, 'zun',
                                         self._conf.tenants.default_project)
         _unless_down(lambda: sessions.check(self._zun_access))
@@ -104,7 +112,6 @@ class Agent(service.ServiceBase):
         # oslo.service ends a service that runs in the main process on
         # SIGHUP; what can be changed at run time is read anew instead.
         signal.signal(signal.SIGHUP, self._reload)
-        metrics.serve(self._conf.metrics.address, self._conf.metrics.port)
         self._spawn('events', self._recorder.run, self._stop)
         self._spawn('main', self._main)
 
@@ -135,7 +142,10 @@ class Agent(service.ServiceBase):
 
     def _reload(self, *_signal) -> None:
         LOG.info('Reading the configuration again')
-        self._conf.mutate_config_files()
+        try:
+            self._conf.mutate_config_files()
+        except (cfg.Error, ValueError) as error:
+            LOG.error('The configuration stays as it was: %s', error)
 
     def _main(self) -> None:
         """Build what needs the cluster's identity, and run it."""
@@ -144,7 +154,7 @@ class Agent(service.ServiceBase):
             return
         node = self._conf.node.name
         owner = identity.Owner(cluster, node)
-        self._runtime = base.load(self._conf, owner, self._health)
+        self._runtime = self._make_runtime(self._conf, owner, self._health)
         pods = pod_controller.PodController(
             self._client, self._runtime, self._recorder, self._queue,
             self._writer, str(self._conf.node.address))
@@ -192,10 +202,22 @@ class Agent(service.ServiceBase):
         return None
 
     def _spawn(self, name: str, run: typing.Callable, *args) -> None:
-        thread = threading.Thread(target=run, args=args, name=name,
-                                  daemon=True)
+        thread = threading.Thread(target=self._keep_up, name=name,
+                                  args=(name, run, *args), daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _keep_up(self, name: str, run: typing.Callable, *args) -> None:
+        """Run a part; one that crashes is begun again, not missed."""
+        pause = backoff.Backoff(1.0, 60.0, reset_after=120.0)
+        while not self._stop.is_set():
+            try:
+                run(*args)
+                return
+            except Exception:  # the top of a thread
+                metrics.CRASHES.labels(name.rstrip('-0123456789')).inc()
+                LOG.exception('%s failed and is begun again', name)
+                self._stop.wait(pause.next())
 
 
 def _unless_down(check: typing.Callable[[], object]) -> None:

@@ -33,6 +33,9 @@ STATUS_WRITES = prometheus_client.Counter(
 EVENTS_DROPPED = prometheus_client.Counter(
     'zun_vk_events_dropped_total',
     'Events not written: the queue was full or the API server refused.')
+CRASHES = prometheus_client.Counter(
+    'zun_vk_thread_crashes_total', 'Threads begun again after an error.',
+    ['thread'])
 BUILD = prometheus_client.Gauge(
     'zun_vk_build_info', 'Version of the running agent.', ['version'])
 

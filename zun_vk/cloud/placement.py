@@ -30,19 +30,23 @@ class PlacementClient:
 
     def find_provider(self, name: str) -> str | None:
         """Return the UUID of the resource provider called ``name``."""
-        answer = self._get('find provider', '/resource_providers',
-                           {'name': name})
-        providers = answer['resource_providers']
-        return providers[0]['uuid'] if providers else None
+        def first(answer: dict) -> str | None:
+            providers = answer['resource_providers']
+            return str(providers[0]['uuid']) if providers else None
+
+        return self._get('find provider', '/resource_providers', first,
+                         {'name': name})
 
     def inventories(self, provider: str) -> dict[str, dict]:
-        """Return inventories by resource class: total, reserved, ratio.
+        """Return inventories by resource class.
 
+        :returns: of each total and reserved (units) and allocation_ratio
         :raises NotFound: the provider is gone
         """
         return self._get('get inventories',
                          f'/resource_providers/{provider}/inventories',
-                         {})['inventories']
+                         lambda answer: _each(answer['inventories'],
+                                              _inventory))
 
     def usages(self, provider: str) -> dict[str, int]:
         """Return what is allocated, by resource class.
@@ -51,14 +55,28 @@ class PlacementClient:
         """
         return self._get('get usages',
                          f'/resource_providers/{provider}/usages',
-                         {})['usages']
+                         lambda answer: _each(answer['usages'], int))
 
-    def _get(self, call: str, path: str, query: dict) -> typing.Any:
+    def _get(self, call: str, path: str,
+             read: typing.Callable[[typing.Any], typing.Any],
+             query: dict | None = None) -> typing.Any:
         adapter = self._access.adapter()
         with remote.measured(SERVICE, call), sessions.translated(SERVICE):
-            answer = adapter.get(path, params=query, headers=_HEADERS)
+            answer = adapter.get(path, params=query or {}, headers=_HEADERS)
             try:
-                return answer.json()
-            except ValueError as error:
+                return read(answer.json())
+            except (ValueError, TypeError, KeyError,
+                    AttributeError) as error:
                 raise exceptions.Unavailable(
-                    SERVICE, f'{call}: an answer that is not JSON') from error
+                    SERVICE, f'{call}: an answer that makes no sense'
+                ) from error
+
+
+def _each(by_class: dict, read: typing.Callable) -> dict:
+    return {name: read(value) for name, value in by_class.items()}
+
+
+def _inventory(raw: dict) -> dict:
+    return {'total': int(raw['total']),
+            'reserved': int(raw.get('reserved', 0)),
+            'allocation_ratio': float(raw.get('allocation_ratio', 1.0))}

@@ -52,10 +52,10 @@ class ServiceAccess:
 
         :raises AccessDenied: Keystone refuses the credentials
         :raises Unreachable: Keystone does not answer
-        :raises NotFound: the catalog has no such endpoint
+        :raises Rejected: the catalog has no such endpoint
         """
         section = self._section
-        with remote.measured(KEYSTONE, 'authenticate'), translated(KEYSTONE):
+        with remote.measured(KEYSTONE, 'authenticate'), _never_not_found():
             endpoint = section.endpoint_override or self._endpoint()
             self.session.get_token()
         return ks_adapter.Adapter(
@@ -69,10 +69,10 @@ class ServiceAccess:
             region_name=section.region_name,
             interface=section.valid_interfaces)
         if not endpoint:
-            raise exceptions.NotFound(
+            raise exceptions.Rejected(
                 KEYSTONE, f'the catalog has no endpoint of type '
                 f'{section.service_type} in region {section.region_name} '
-                f'(section [{self.group}])', 404)
+                f'(section [{self.group}])')
         return endpoint
 
 
@@ -88,7 +88,7 @@ def check(access: ServiceAccess) -> None:
         raise exceptions.ConfigError(
             f'[{access.group}] username, password, project_name or other '
             'credentials', error.message) from error
-    except (exceptions.NotFound, exceptions.Rejected) as error:
+    except exceptions.Rejected as error:
         raise exceptions.ConfigError(
             f'[{access.group}] auth_url, region_name, service_type or '
             'valid_interfaces', error.message) from error
@@ -107,6 +107,17 @@ def translated(service: str) -> typing.Iterator[None]:
         raise exceptions.Unreachable(service, str(error)) from error
     except ks_exceptions.ClientException as error:
         raise exceptions.Rejected(service, str(error)) from error
+
+
+@contextlib.contextmanager
+def _never_not_found() -> typing.Iterator[None]:
+    """Translate Keystone's errors; a 404 of its is no object's absence."""
+    try:
+        with translated(KEYSTONE):
+            yield
+    except exceptions.NotFound as error:
+        raise exceptions.Rejected(
+            KEYSTONE, error.message, error.status) from error
 
 
 def _words(error: ks_exceptions.HttpError) -> str:

@@ -16,9 +16,9 @@ POST answers after scheduling; a list is cut at the server's max_limit.
 """
 
 import contextlib
+import json
 import typing
 
-from zunclient import api_versions
 from zunclient import client as zun_client
 from zunclient import exceptions as zun_exceptions
 
@@ -87,12 +87,12 @@ class ZunClient:
     @contextlib.contextmanager
     def _client(self, call: str) -> typing.Iterator[typing.Any]:
         adapter = self._access.adapter()
+        client = zun_client.Client(
+            API_VERSION, session=adapter.session,
+            endpoint_override=adapter.endpoint_override,
+            service_type=adapter.service_type)
         with remote.measured(SERVICE, call), _translated(call):
-            yield zun_client.Client(
-                '1', session=adapter.session,
-                endpoint_override=adapter.endpoint_override,
-                service_type=adapter.service_type,
-                api_version=api_versions.APIVersion(API_VERSION))
+            yield client
 
 
 @contextlib.contextmanager
@@ -101,6 +101,10 @@ def _translated(call: str) -> typing.Iterator[None]:
         with sessions.translated(SERVICE):
             yield
     except zun_exceptions.HttpError as error:
+        if error.http_status == 404 and not _by_zun_itself(error):
+            raise exceptions.Unavailable(
+                SERVICE, f'{call}: not found, and not in the words of Zun',
+                error.http_status) from error
         raise remote.from_status(
             SERVICE, error.http_status, _words(error),
             _seconds(getattr(error, 'retry_after', 0))) from error
@@ -112,6 +116,14 @@ def _translated(call: str) -> typing.Iterator[None]:
         raise exceptions.Unavailable(
             SERVICE, f'{call}: an answer that makes no sense: '
             f'{type(error).__name__}: {error}') from error
+
+
+def _by_zun_itself(error: zun_exceptions.HttpError) -> bool:
+    """Tell Zun's answer from that of a proxy before it: it lists errors."""
+    try:
+        return bool(json.loads(error.response.content)['errors'])
+    except (AttributeError, TypeError, ValueError, KeyError):
+        return False
 
 
 def _words(error: zun_exceptions.HttpError) -> str:

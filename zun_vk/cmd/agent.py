@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 PROJECT = 'zun-vk'
 # Libraries that log every connection or request.
-_QUIET = ('kubernetes=INFO', 'urllib3=INFO', 'keystoneauth=WARNING',
+_QUIET = ('kubernetes=INFO', 'urllib3=INFO', 'keystoneauth=ERROR',
           'zunclient=WARNING', 'stevedore=WARNING')
 
 

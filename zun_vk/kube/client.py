@@ -24,6 +24,7 @@ import kubernetes.client as k8s
 import kubernetes.config as k8s_config
 from oslo_config import cfg
 import urllib3
+import yaml
 
 from zun_vk import exceptions
 from zun_vk import remote
@@ -180,7 +181,9 @@ def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:
             config_file=conf.kubernetes.kubeconfig,
             context=conf.kubernetes.context,
             client_configuration=configuration)
-    except (k8s_config.ConfigException, OSError, ValueError) as error:
+    except (k8s_config.ConfigException, yaml.YAMLError, OSError, ValueError,
+            TypeError, AttributeError, KeyError) as error:
+        # The library does not check the shape of what it reads.
         raise exceptions.ConfigError(option, str(error)) from error
     if not configuration.verify_ssl:
         raise exceptions.ConfigError(

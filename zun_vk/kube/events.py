@@ -19,6 +19,7 @@ are best effort), never the process: the queue is bounded.
 """
 
 import collections
+import contextlib
 import datetime
 import hashlib
 import queue
@@ -75,14 +76,15 @@ class EventRecorder:
         :param reason: CamelCase word
         :param once: repetitions are not counted, only said the first time
         """
-        self._put(_Event(_reference(pod, 'Pod'), kind, reason, message, once))
+        self._put(_Event(_reference(pod, 'Pod'), kind, reason,
+                         _clean(message), once))
 
     def node(self, node: dict, kind: str, reason: str, message: str) -> None:
         """Record an event on the Node object ``node``."""
         reference = _reference(node, 'Node')
         # Kubernetes: the kubelet's node events carry the name as UID.
         reference['uid'] = node['metadata']['name']
-        self._put(_Event(reference, kind, reason, message, False))
+        self._put(_Event(reference, kind, reason, _clean(message), False))
 
     def run(self, stop: threading.Event) -> None:
         """Write events until ``stop`` is set."""
@@ -93,7 +95,9 @@ class EventRecorder:
 
     def wake(self) -> None:
         """Let ``run`` notice that it shall stop."""
-        self._queue.put(None)
+        # A full queue wakes it as well.
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
 
     def _put(self, event: _Event) -> None:
         try:
@@ -122,17 +126,11 @@ class EventRecorder:
         if count and event.once:
             return
         now = _now()
-        if not count:
-            try:
-                self._client.create_event(
-                    namespace, self._body(event, name, namespace, now))
-                self._remember(name, 1)
-                return
-            except exceptions.Conflict:
-                # Said by this agent's predecessor.
-                self._remember(name, 1)
-                if event.once:
-                    return
+        body = self._body(event, name, namespace, now)
+        if not count and self._created(namespace, body):
+            return
+        if event.once:
+            return
         patch = {'lastTimestamp': now}
         if count:
             patch['count'] = count + 1
@@ -141,8 +139,17 @@ class EventRecorder:
             self._remember(name, count + 1)
         except exceptions.NotFound:
             # Expired in the API server (an hour by default): say it anew.
-            self._remember(name, 0)
-            raise
+            self._created(namespace, body)
+
+    def _created(self, namespace: str, body: dict) -> bool:
+        """Create an event; False where this agent's predecessor did."""
+        try:
+            self._client.create_event(namespace, body)
+        except exceptions.Conflict:
+            return False
+        finally:
+            self._remember(body['metadata']['name'], 1)
+        return True
 
     def _remember(self, name: str, count: int) -> None:
         self._counts[name] = count
@@ -183,6 +190,11 @@ def _reference(obj: dict, kind: str) -> dict:
     if 'namespace' in metadata:
         reference['namespace'] = metadata['namespace']
     return reference
+
+
+def _clean(message: str) -> str:
+    """Replace what UTF-8 cannot say: JSON may carry lone surrogates."""
+    return message.encode(errors='replace').decode()
 
 
 def _cut(message: str) -> str:

@@ -95,18 +95,18 @@ def from_zun(raw: dict) -> Capsule:
 
     :raises ValueError: it has no UUID
     """
-    if not raw.get('uuid'):
+    if not _text(raw, 'uuid'):
         raise ValueError('a capsule without a UUID')
     labels = raw.get('labels') or {}
     names = identity.container_names(raw.get('annotations'))
     containers = raw.get('containers') or []
     return Capsule(
-        uuid=raw['uuid'],
-        uid=labels.get(identity.UID, ''),
-        namespace=labels.get(identity.NAMESPACE, ''),
-        pod=labels.get(identity.POD, ''),
-        status=raw.get('status') or '',
-        reason=raw.get('status_reason') or '',
+        uuid=_text(raw, 'uuid'),
+        uid=_text(labels, identity.UID),
+        namespace=_text(labels, identity.NAMESPACE),
+        pod=_text(labels, identity.POD),
+        status=_text(raw, 'status'),
+        reason=_text(raw, 'status_reason'),
         addresses=_addresses(raw.get('addresses')),
         containers=tuple(_container(c, name)
                          for name, c in zip(names, containers)),
@@ -114,13 +114,13 @@ def from_zun(raw: dict) -> Capsule:
 
 
 def _container(raw: dict, name: str) -> Container:
-    exited = _EXITED.search(raw.get('status_detail') or '')
+    exited = _EXITED.search(_text(raw, 'status_detail'))
     return Container(
         name=name,
-        uuid=raw.get('uuid') or '',
-        status=raw.get('status') or '',
-        reason=raw.get('status_reason') or '',
-        image=raw.get('image') or '',
+        uuid=_text(raw, 'uuid'),
+        status=_text(raw, 'status'),
+        reason=_text(raw, 'status_reason'),
+        image=_text(raw, 'image'),
         exit_code=int(exited.group(1)) if exited else None,
         started_at=_rfc3339(raw.get('updated_at') or raw.get('created_at')))
 
@@ -129,12 +129,18 @@ def _addresses(by_network: dict | None) -> tuple[str, ...]:
     """Flatten Zun's addresses, {network: [{addr: ...}, ...]}."""
     found = [port.get('addr') for ports in (by_network or {}).values()
              for port in ports or []]
-    return tuple(dict.fromkeys(address for address in found if address))
+    return tuple(dict.fromkeys(address for address in found
+                               if address and isinstance(address, str)))
 
 
-def _rfc3339(text: str | None) -> str | None:
+def _text(fields: dict, name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ''
+
+
+def _rfc3339(text: object) -> str | None:
     """Return Zun's time, ``2026-01-31 12:00:00+00:00``, as Kubernetes'."""
-    if not text:
+    if not isinstance(text, str):
         return None
     match = re.match(r'(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)', text)
     return f'{match.group(1)}T{match.group(2)}Z' if match else None

@@ -137,13 +137,16 @@ class PodController:
     def claims(self) -> dict[str, tuple[int, int]]:
         """Return what our pods with a claim in Placement request.
 
+        Without pods that have ended: the scheduler does not count them.
+
         :returns: by UID, milli-CPU and bytes of memory
         """
-        pods = self._pods.snapshot()
+        pods = {uid: pod for uid, pod in self._pods.snapshot().items()
+                if not pod_status.is_terminal(pod)}
         return {uid: translate.requests(pods[uid])
-                for uid in self._runtime.uids() if uid in pods
-                and any(c.status != capsule_module.ERROR
-                        for c in self._runtime.of_pod(uid))}
+                for uid in self._runtime.uids() & pods.keys()
+                if any(c.status != capsule_module.ERROR
+                       for c in self._runtime.of_pod(uid))}
 
     def work(self, stop: threading.Event) -> None:
         """Be one worker, until the queue is shut down."""

@@ -47,7 +47,8 @@ class Owner:
         return (isinstance(labels, dict)
                 and labels.get(CLUSTER) == self.cluster
                 and labels.get(NODE) == self.node
-                and bool(labels.get(UID)))
+                and isinstance(labels.get(UID), str)
+                and bool(labels[UID]))
 
     def labels(self, pod: dict) -> dict[str, str]:
         """Return the labels of the capsule of ``pod``."""
@@ -70,9 +71,11 @@ def container_names(capsule_annotations: dict | None) -> list[str]:
     """Return the pod's container names in the capsule's order."""
     try:
         names = json.loads((capsule_annotations or {}).get(CONTAINERS, '[]'))
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         return []
-    return names if isinstance(names, list) else []
+    known = isinstance(names, list) and all(
+        isinstance(name, str) for name in names)
+    return names if known else []
 
 
 def capsule_name(pod: dict) -> str:

@@ -55,6 +55,8 @@ _PORT_CARRIED = frozenset(('containerPort', 'name', 'protocol'))
 _PROTOCOLS = ('TCP', 'UDP')
 TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
 _TOKEN_VOLUME = 'kube-api-access-'
+_TOKEN_SOURCES = frozenset(('serviceAccountToken', 'configMap',
+                            'downwardAPI'))
 
 
 def refused(pod: dict) -> list[str]:
@@ -81,8 +83,12 @@ def token_volumes(pod: dict) -> frozenset[str]:
     return frozenset(
         volume['name'] for volume in pod['spec'].get('volumes') or []
         if volume.get('name', '').startswith(_TOKEN_VOLUME)
-        and any('serviceAccountToken' in source for source in
-                (volume.get('projected') or {}).get('sources') or []))
+        and _holds_the_token((volume.get('projected') or {}).get('sources')))
+
+
+def _holds_the_token(sources: list[dict] | None) -> bool:
+    kinds = {kind for source in sources or [] for kind in source}
+    return 'serviceAccountToken' in kinds and kinds <= _TOKEN_SOURCES
 
 
 def _container(container: dict, path: str,
@@ -122,9 +128,13 @@ def _resources(resources: dict, path: str) -> typing.Iterator[str]:
 
 
 def _security_paths(owner: dict, path: str) -> typing.Iterator[str]:
+    path = f'{path}.securityContext'
     context = owner.get('securityContext') or {}
-    return _others(context, f'{path}.securityContext', frozenset(),
-                   _SECURITY_NEUTRAL)
+    yield from _others(context, path, frozenset(), _SECURITY_NEUTRAL)
+    for name, value in context.items():
+        # Not empty here: 0 is root.
+        if value == 0 and value is not False:
+            yield f'{path}.{name}'
 
 
 def _others(fields: dict, path: str, known: frozenset[str],
@@ -132,6 +142,5 @@ def _others(fields: dict, path: str, known: frozenset[str],
     for name, value in fields.items():
         if name in known or value in neutral.get(name, ()):
             continue
-        empty = not value and not (value is False and name in _FALSE_ASKS)
-        if not empty:
+        if value or (value is False and name in _FALSE_ASKS):
             yield f'{path}.{name}'

@@ -18,6 +18,7 @@ Nothing is looked up and nothing is sent.
 
 import dataclasses
 import math
+import typing
 
 from zun_vk import exceptions
 from zun_vk.kube import quantity
@@ -32,6 +33,8 @@ MINIMUM_CPUS = 0.1
 MINIMUM_MEMORY_MIB = 4
 _MIB = 1024 ** 2
 _MILLI = 1000
+_REQUEST_FIRST = ('requests', 'limits')
+_LIMIT_FIRST = ('limits', 'requests')
 # Kubernetes: the API server's default.
 _GRACE_PERIOD = 30
 
@@ -99,8 +102,8 @@ def requests(pod: dict) -> tuple[int, int]:
     """
     milli_cpu = memory = 0
     for container in pod['spec'].get('containers') or []:
-        milli_cpu += _amount(container, 'cpu', ('requests', 'limits')) or 0
-        memory += _amount(container, 'memory', ('requests', 'limits')) or 0
+        milli_cpu += next(_amounts(container, 'cpu', _REQUEST_FIRST), 0)
+        memory += next(_amounts(container, 'memory', _REQUEST_FIRST), 0)
     return milli_cpu, memory
 
 
@@ -135,24 +138,26 @@ def _resources(container: dict) -> dict:
     hard limit, as Kubernetes does with a limit.
     """
     amounts: dict = {}
-    cpu = _amount(container, 'cpu', ('requests', 'limits'))
+    # A request of 0 asks for nothing of Zun either: it knows no such share.
+    cpu = next(filter(None, _amounts(container, 'cpu', _REQUEST_FIRST)), 0)
     if cpu:
         amounts['cpu'] = max(MINIMUM_CPUS, cpu / _MILLI)
-    memory = _amount(container, 'memory', ('limits', 'requests'))
+    memory = next(filter(None, _amounts(container, 'memory', _LIMIT_FIRST)),
+                  0)
     if memory:
         amounts['memory'] = max(MINIMUM_MEMORY_MIB,
                                 math.ceil(memory / _MIB))
     return amounts
 
 
-def _amount(container: dict, resource: str,
-            order: tuple[str, ...]) -> int | None:
+def _amounts(container: dict, resource: str,
+             order: tuple[str, ...]) -> typing.Iterator[int]:
     resources = container.get('resources') or {}
     for kind in order:
         text = (resources.get(kind) or {}).get(resource)
-        if text is not None and (amount := _parse(resource, text)):
-            return amount
-    return None
+        amount = None if text is None else _parse(resource, text)
+        if amount is not None:
+            yield amount
 
 
 def _parse(resource: str, text: str) -> int | None:

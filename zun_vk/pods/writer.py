@@ -60,8 +60,13 @@ class StatusWriter:
         """Have ``status`` written to ``pod``, instead of any before it."""
         if not _worth_writing(pod, status):
             return
+        uid = pod['metadata']['uid']
         with self._changed:
-            self._wanted[pod['metadata']['uid']] = (pod, status)
+            _, waiting = self._wanted.get(uid, (None, {}))
+            if (waiting.get('phase') in pod_status.TERMINAL
+                    and status['phase'] not in pod_status.TERMINAL):
+                return
+            self._wanted[uid] = (pod, status)
             self._changed.notify()
 
     def newest(self, pod: dict) -> dict:

@@ -19,7 +19,9 @@ import abc
 import threading
 import typing
 
+from oslo_config import cfg
 import stevedore.driver
+import stevedore.exception
 
 from zun_vk import exceptions
 from zun_vk import health as health_module
@@ -92,19 +94,23 @@ class CapsuleRuntime(abc.ABC):
         """
 
 
-def load(conf, owner: identity.Owner,
-         health: health_module.Health) -> CapsuleRuntime:
-    """Return the runtime that ``[pods] capsule_runtime`` names.
+class Factory(typing.Protocol):
+    """What an entry point of the namespace names: the runtime's class."""
+
+    def __call__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
+                 health: health_module.Health) -> CapsuleRuntime:
+        ...
+
+
+def find(conf: cfg.ConfigOpts) -> Factory:
+    """Return the runtime that ``[pods] capsule_runtime`` names, unmade.
 
     :raises ConfigError: there is no such runtime
     """
     name = conf.pods.capsule_runtime
     try:
-        manager = stevedore.driver.DriverManager(
-            NAMESPACE, name, invoke_on_load=True,
-            invoke_args=(conf, owner, health))
+        return stevedore.driver.DriverManager(NAMESPACE, name).driver
     except stevedore.exception.NoMatches as error:
         raise exceptions.ConfigError(
             '[pods] capsule_runtime', f'no runtime is called {name!r}'
         ) from error
-    return manager.driver

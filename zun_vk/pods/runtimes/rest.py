@@ -143,15 +143,24 @@ class RestRuntime(base.CapsuleRuntime):
 
     def _list(self, on_change: typing.Callable[[str], None]) -> None:
         at = time.monotonic()
-        ours = [_read(raw) for raw in self._zun.list_capsules()
-                if self._owner.owns(raw.get('labels'))]
+        ours = list(filter(None, map(self._ours, self._zun.list_capsules())))
         changed, missing = self._store.merge(ours, at)
-        for capsule in missing:
-            # A list is not proof: Zun may have cut or garbled it.
-            self._look(capsule, on_change)
         self._listed_at = at
         for uid in changed:
             on_change(uid)
+        for capsule in missing:
+            # A list is not proof: Zun may have cut or garbled it.
+            self._look(capsule, on_change)
+
+    def _ours(self, raw: dict) -> capsule_module.Capsule | None:
+        if not self._owner.owns(raw.get('labels')):
+            return None
+        try:
+            return _read(raw)
+        except exceptions.Unavailable as error:
+            # One such must not hide the others.
+            LOG.warning('Skipped: %s', error)
+            return None
 
     def _look(self, capsule: capsule_module.Capsule,
               on_change: typing.Callable[[str], None]) -> None:
@@ -161,6 +170,11 @@ class RestRuntime(base.CapsuleRuntime):
         except exceptions.NotFound:
             self._store.remove(capsule.uuid, at)
             on_change(capsule.uid)
+            return
+        except exceptions.Unavailable as error:
+            # Perhaps only this one: the others must be looked at. Whether
+            # Zun works at all is for the list to say.
+            LOG.debug('Capsule %s: %s', capsule.uuid, error)
             return
         if self._store.put(now, at):
             on_change(capsule.uid)
