@@ -150,7 +150,8 @@ class EventRecorderTestCase(base.BaseTestCase):
         self.assertEqual([1], self._counts())
 
     def test_a_short_failure_loses_no_event(self):
-        patch = mock.patch.object(self.stop, 'wait', return_value=False)
+        patch = mock.patch.object(self.stop, 'wait', autospec=True,
+                                  return_value=False)
         patch.start()
         self.addCleanup(patch.stop)
         self.server.errors = [

@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import hypothesis
+from hypothesis import strategies as st
+from oslotest import base
+import prometheus_client
+
+from zun_vk import exceptions
+from zun_vk import remote
+
+
+class FromStatusTestCase(base.BaseTestCase):
+
+    def test_each_status_has_its_class(self):
+        for status, expected in (
+                (0, exceptions.Unreachable), (400, exceptions.Rejected),
+                (401, exceptions.AccessDenied),
+                (403, exceptions.AccessDenied), (404, exceptions.NotFound),
+                (409, exceptions.Conflict), (410, exceptions.Expired),
+                (422, exceptions.Rejected), (429, exceptions.Throttled),
+                (500, exceptions.Unavailable),
+                (503, exceptions.Unavailable),
+                (302, exceptions.Unavailable)):
+            error = remote.from_status('zun', status, 'words')
+            self.assertIs(expected, type(error), status)
+            self.assertEqual(('zun', 'words', status),
+                             (error.service, error.message, error.status))
+
+    def test_the_time_to_wait_is_kept(self):
+        self.assertEqual(
+            7, remote.from_status('zun', 429, 'words', 7).retry_after)
+
+    @hypothesis.given(st.integers(0, 999), st.text())
+    def test_any_status_is_a_remote_error(self, status, message):
+        error = remote.from_status('zun', status, message)
+        self.assertIsInstance(error, exceptions.RemoteError)
+
+
+class MeasuredTestCase(base.BaseTestCase):
+
+    def _count(self, call, outcome):
+        return prometheus_client.REGISTRY.get_sample_value(
+            'zun_vk_api_calls_total',
+            {'service': 'test', 'call': call, 'outcome': outcome}) or 0
+
+    def _measure(self, call, error=None):
+        with remote.measured('test', call):
+            if error:
+                raise error
+
+    def test_a_call_is_counted_by_its_outcome(self):
+        self._measure('works')
+        self.assertEqual(1, self._count('works', 'ok'))
+        self.assertRaises(
+            exceptions.Conflict, self._measure, 'conflicts',
+            exceptions.Conflict('test', 'words', 409))
+        self.assertEqual(1, self._count('conflicts', 'Conflict'))
+
+    def test_other_errors_pass_and_are_no_success(self):
+        self.assertRaises(ZeroDivisionError, self._measure, 'crashes',
+                          ZeroDivisionError())
+        self.assertEqual(0, self._count('crashes', 'ok'))
