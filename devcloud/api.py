@@ -16,7 +16,8 @@
 >>> cloud.stop('zun-api'); cloud.start('zun-api')
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 from pathlib import Path
 import shlex
@@ -132,6 +133,15 @@ class Devcloud:
         cloud = self._cloud()
         with cloud.locked():
             cloud.add_host(name)
+
+    def remove_host(self, name: str) -> None:
+        """Have an added host no more.
+
+        Fails while capsules are on it; its servers are stopped then.
+        """
+        cloud = self._cloud()
+        with cloud.locked():
+            cloud.remove_host(name)
 
     def hosts(self) -> list[str]:
         return hosts.names(self.paths)

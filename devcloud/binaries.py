@@ -59,8 +59,8 @@ def version_in(text: str) -> tuple[int, ...] | None:
 
 def fits(text: str, wanted: str) -> bool:
     """Whether a program that says this is of the wanted major.minor."""
-    found = version_in(text)
-    return found is not None and found[:2] == version_in(wanted)[:2]
+    found, needed = version_in(text), version_in(wanted)
+    return bool(found and needed and found[:2] == needed[:2])
 
 
 def output_of(command: list[str]) -> str:
@@ -154,7 +154,9 @@ class Binaries:
         found = shutil.which('go', path=self._environ.get('PATH'))
         for program in (found, '/usr/local/go/bin/go'):
             # "go version go1.26.8 linux/amd64"
-            words = output_of([program, 'version']) if program else ''
+            if not program:
+                continue
+            words = output_of([program, 'version'])
             version = version_in(words.replace(' go', ' '))
             if version and version[:2] >= GO:
                 return program

@@ -51,11 +51,10 @@ def parser() -> argparse.ArgumentParser:
     image = add('image', 'make an image archive known to every host')
     image.add_argument('name', help='as pods will name it')
     image.add_argument('tar', type=Path, help='as `docker save` writes it')
-    host = add('add-host', 'have one more Zun host on this machine')
-    host.add_argument('name')
-    logs = add('logs', "print a server's log")
-    logs.add_argument('name')
-    for name, words in (('start', 'start one server'),
+    for name, words in (('add-host', 'have one more Zun host here'),
+                        ('remove-host', 'have an added host no more'),
+                        ('logs', "print a server's log"),
+                        ('start', 'start one server'),
                         ('stop', 'stop one server'),
                         ('kill', 'end one server with SIGKILL')):
         add(name, words).add_argument('name')
@@ -92,6 +91,10 @@ def add_host(cloud: clouds.Cloud, args) -> None:
     cloud.add_host(args.name)
 
 
+def remove_host(cloud: clouds.Cloud, args) -> None:
+    cloud.remove_host(args.name)
+
+
 def start(cloud: clouds.Cloud, args) -> None:
     cloud.start(args.name)
 
@@ -114,8 +117,8 @@ def agent(cloud: clouds.Cloud, args) -> None:
 
 
 CHANGING = {'up': up, 'down': down, 'wipe': wipe, 'image': image,
-            'add-host': add_host, 'start': start, 'stop': stop,
-            'kill': kill, 'agent': agent}
+            'add-host': add_host, 'remove-host': remove_host,
+            'start': start, 'stop': stop, 'kill': kill, 'agent': agent}
 
 
 def show_status(where: paths.Paths, args) -> int:

@@ -11,7 +11,8 @@
 # under the License.
 """The whole cloud: which steps bring it up and in which order it ends."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import fcntl
 import functools
@@ -245,8 +246,10 @@ class Cloud:
         :raises errors.DevcloudError: it does not run
         """
         record = self.supervisor.processes.record(name)
-        descriptor = record and processes.send(record.pid, record.start,
-                                               signal.SIGKILL)
+        descriptor = None
+        if record is not None and record.alive():
+            descriptor = processes.send(record.pid, record.start,
+                                        signal.SIGKILL)
         if descriptor is None:
             raise errors.DevcloudError(f'{name} does not run')
         processes.wait_gone([descriptor], 5)
@@ -263,6 +266,20 @@ class Cloud:
             progress.Step(f'images on {name}', functools.partial(
                 self.images.load_all, name),
                 (hosts.named('dockerd', name),), quiet=True)])
+
+    def remove_host(self, name: str) -> None:
+        """Have an added host no more."""
+        need_root()
+        if name not in hosts.names(self.where)[1:]:
+            raise errors.DevcloudError(f'{name} is not an added host')
+        for server in ('zun-compute', 'dockerd'):
+            self.stop(hosts.named(server, name))
+        hosts.forget(self.where, name)
+        folders = [self.where.data / f'docker-{name}',
+                   self.where.run / f'docker-{name}']
+        leftovers.unmount(folders)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # -- down
 

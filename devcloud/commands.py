@@ -11,7 +11,8 @@
 # under the License.
 """Run a program to its end, its output in a log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 from pathlib import Path
 import subprocess

@@ -17,6 +17,8 @@ ports, the node with Placement. Leaves all of it running.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
+import functools
 import json
 import os
 import subprocess
@@ -240,7 +242,7 @@ class Demo:
             peer = web.Peer(f'http://{pod["status"]["podIP"]}:8080')
             problems += filter(None, [self._wait(
                 f'pod {pod["metadata"]["name"]}', 10,
-                lambda: self._no_greeting(peer))])
+                functools.partial(self._no_greeting, peer))])
         if not problems:
             self._screen.say("every pod's IP is its Neutron port's, and its "
                              'web server answers there')
@@ -363,7 +365,7 @@ def started_after(pod: dict[str, Any]) -> str:
 
 
 def table(title: str, titles: tuple[str, ...],
-          lines: list[tuple[str, ...]]) -> None:
+          lines: Sequence[tuple[str, ...]]) -> None:
     print(f'\n{title}\n{status.table(titles, lines)}')
 
 

@@ -60,6 +60,27 @@ def add(where: paths.Paths, name: str) -> None:
                             json.dumps([*known[1:], name]))
 
 
+def forget(where: paths.Paths, name: str) -> None:
+    """Take an added host out of Zun and Placement; its servers are down.
+
+    :raises errors.DevcloudError: not an added host, or capsules are on it
+    """
+    known = names(where)[1:]
+    if name not in known:
+        raise errors.DevcloudError(f'{name} is not an added host')
+    admin = identity.OpenStack(where, 'admin')
+    rows = admin.placement.must(
+        'GET', f'/resource_providers?name={name}').json()
+    for row in rows['resource_providers']:
+        admin.placement.must('DELETE', f'/resource_providers/{row["uuid"]}')
+    services = admin.zun.must('GET', '/services').json()['services']
+    if any(row['host'] == name for row in services):
+        admin.zun.must(
+            'DELETE', f'/services?host={name}&binary=zun-compute')
+    known.remove(name)
+    paths.write_private(where.state / 'hosts.json', json.dumps(known))
+
+
 def named(server: str, host: str) -> str:
     """A server's name on a host: the first host's are the plain ones."""
     return server if host == first() else f'{server}-{host}'
@@ -116,7 +137,7 @@ def table(where: paths.Paths, venv: Path) -> list[servers.Server]:
 
 
 def _dockerd(where: paths.Paths, host: str) -> servers.Server:
-    command = (
+    command: tuple[str, ...] = (
         'dockerd', f'--config-file={where.etc / "dockerd.json"}',
         f'--data-root={where.data / f"docker-{host}"}',
         f'--exec-root={where.run / f"docker-{host}"}',

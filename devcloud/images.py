@@ -25,9 +25,10 @@ import hashlib
 import io
 import json
 from pathlib import Path
+import re
 import subprocess
 import tarfile
-from typing import BinaryIO
+from typing import IO
 import urllib.parse
 
 from devcloud import errors
@@ -42,6 +43,9 @@ CONFIG = 'application/vnd.docker.container.image.v1+json'
 LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
 FOLDERS = ('bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr',
            'usr/bin', 'var', 'var/run', 'var/www')
+PART = r'[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
+NAME = re.compile(rf'[a-zA-Z0-9.-]+(?::[0-9]+)?(?:/{PART})+'
+                  r':\w[\w.-]{0,127}', re.ASCII)
 # The sandbox of each capsule: ends on SIGTERM, so deletion is quick
 PAUSE = ['/bin/sh', '-c', 'trap exit TERM INT; while :; do sleep 3600 & '
          'wait $!; done']
@@ -72,8 +76,6 @@ def parse(name: str) -> Reference:
 
     :raises errors.DevcloudError: no name, or one with a digest
     """
-    if not name or '@' in name or name != name.strip():
-        raise errors.DevcloudError(f'{name!r} is not an image name')
     rest, tag = name, 'latest'
     if ':' in name.rsplit('/', 1)[-1]:
         rest, tag = name.rsplit(':', 1)
@@ -82,9 +84,10 @@ def parse(name: str) -> Reference:
         first, path = 'docker.io', rest
     if first == 'docker.io' and '/' not in path:
         path = f'library/{path}'
-    if not path or not tag:
+    reference = Reference(first, path, tag)
+    if not NAME.fullmatch(str(reference)):
         raise errors.DevcloudError(f'{name!r} is not an image name')
-    return Reference(first, path, tag)
+    return reference
 
 
 def layer(program: bytes, applets: list[str]) -> bytes:
@@ -223,15 +226,17 @@ class Images:
 
         :raises errors.DevcloudError: not an archive of exactly one image
         """
+        problem = f'{path} is not an image archive'
         try:
             with tarfile.open(path) as tar:
                 manifest = self._push_parts(reference, tar)
-        except (OSError, tarfile.TarError, KeyError, ValueError,
-                TypeError) as error:
-            if isinstance(error, web.UNREACHABLE[0]) and Path(path).exists():
-                raise errors.DevcloudError(f'{path}: {error}') from error
+        except OSError as error:
             raise errors.DevcloudError(
-                f'{path} is not an image archive: {error}') from error
+                f'{path}: {error.strerror or error}') from error
+        except tarfile.TarError as error:
+            raise errors.DevcloudError(problem) from error
+        except (KeyError, ValueError, TypeError) as error:
+            raise errors.DevcloudError(f'{problem}: {error}') from error
         infrastructure.REGISTRY.must(
             'PUT', f'/v2/{reference.repository}/manifests/{reference.tag}',
             json.dumps(manifest).encode(), {'Content-Type': MANIFEST})
@@ -260,7 +265,7 @@ class Images:
         with _zipped(stream) as small:
             return self._blob(reference, small, kind)
 
-    def _blob(self, reference: Reference, stream: BinaryIO,
+    def _blob(self, reference: Reference, stream: IO[bytes],
               kind: str) -> dict:
         hashed, size = hashlib.sha256(), 0
         while block := stream.read(1 << 20):
@@ -269,7 +274,7 @@ class Images:
         name = f'sha256:{hashed.hexdigest()}'
         base = f'/v2/{reference.repository}/blobs'
         registry = infrastructure.REGISTRY
-        if not registry.call('HEAD', f'{base}/{name}').ok:
+        if not self._there(f'{base}/{name}'):
             begun = registry.must('POST', f'{base}/uploads/')
             target = urllib.parse.urlsplit(begun.headers['Location'])
             query = f'{target.query}&' if target.query else ''
@@ -281,8 +286,16 @@ class Images:
                  'Content-Length': str(size)}, timeout=300)
         return {'mediaType': kind, 'size': size, 'digest': name}
 
+    @staticmethod
+    def _there(path: str) -> bool:
+        try:
+            return infrastructure.REGISTRY.call('HEAD', path).ok
+        except web.UNREACHABLE as error:
+            raise errors.DevcloudError(
+                f'the registry does not answer: {error}') from error
 
-def _member(tar: tarfile.TarFile, name: str) -> BinaryIO:
+
+def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     found = tar.extractfile(name)
     if found is None:
         raise ValueError(f'{name} in it is not a file')
@@ -290,7 +303,7 @@ def _member(tar: tarfile.TarFile, name: str) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def _zipped(stream: BinaryIO) -> Iterator[BinaryIO]:
+def _zipped(stream: IO[bytes]) -> Iterator[IO[bytes]]:
     """The stream compressed, the same bytes every time."""
     made = io.BytesIO()
     with gzip.GzipFile(fileobj=made, mode='wb', compresslevel=1,

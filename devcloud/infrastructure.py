@@ -108,7 +108,7 @@ def rabbit(where: paths.Paths) -> list[servers.Server]:
         # No busy waiting: the two cores have other work
         'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS':
             '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none '
-            f'-kernel inet_dist_use_interface {{127,0,0,1}}',
+            '-kernel inet_dist_use_interface {127,0,0,1}',
     }
     return [
         servers.Server(

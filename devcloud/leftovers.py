@@ -65,8 +65,7 @@ def descendants(parents: Iterable[int],
 
 def mentions(pid: int, folders: Iterable[Path],
              proc: Path = processes.PROC) -> bool:
-    """Whether a process has something inside these folders among its
-    arguments."""
+    """Whether a process was given something inside these folders."""
     try:
         words = (proc / str(pid) / 'cmdline').read_bytes()
     except OSError:     # gone
@@ -192,8 +191,10 @@ class Leftovers:
         return done + delete_bridges(kept)
 
     def _forget_docker(self) -> None:
-        """Remove what a killed dockerd would stumble over: its pid may
-        belong to somebody else by now, and then it refuses to start."""
+        """Remove what a killed dockerd would stumble over.
+
+        Its pid may be somebody else's by now: then it refuses to start.
+        """
         for entry in self._where.run.glob('docker-*'):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -251,8 +252,11 @@ def processes_in(roots: list[Path]) -> set[int]:
 
 
 def delete_cgroups(kept: set[str]) -> None:
-    """End what is left in the cgroups of all clouds but these, and delete
-    them: containers whose shim was killed have no other mark."""
+    """Delete the cgroups of all clouds but these.
+
+    What still runs in them is ended: containers whose shim was killed have
+    no other mark.
+    """
     roots = cgroup_roots(kept)
     processes.kill_all(sorted(processes_in(roots)))
     for root in roots:

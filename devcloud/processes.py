@@ -17,7 +17,9 @@ Signals go through pidfds, so there is no moment in between either. Zombies
 count as ended: PID 1 of some machines does not reap.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import dataclass
 import json

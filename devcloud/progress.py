@@ -16,7 +16,8 @@ are done. The first failure stops the start of others and is raised when the
 running ones have ended.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 import queue
@@ -41,7 +42,7 @@ class Step:
     """
 
     name: str
-    action: Callable[[], None]
+    action: Callable[[], object]
     after: tuple[str, ...] = ()
     log: Path | None = None
     quiet: bool = False

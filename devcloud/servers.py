@@ -11,7 +11,9 @@
 # under the License.
 """What a server is here, and how one is started, watched and stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 import os
@@ -49,7 +51,8 @@ class Server:
     stop_seconds: float = 8
 
 
-def http_health(peer: web.Peer, path: str, statuses=(200, 300)) -> Health:
+def http_health(peer: web.Peer | Callable[[], web.Peer], path: str,
+                statuses: Container[int] = (200, 300)) -> Health:
     """Well when a GET answers with one of these statuses.
 
     :param peer: or a function that makes it at the time of the check (its

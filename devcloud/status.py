@@ -45,5 +45,5 @@ def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
               for i in range(len(titles))]
     return '\n'.join(
         '  '.join(cell.ljust(width)
-                  for cell, width in zip(line, widths)).rstrip()
+                  for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in [titles, *lines])

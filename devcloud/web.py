@@ -78,10 +78,11 @@ class Peer:
         if self.url.startswith('unix:'):
             return UnixConnection(self.url[len('unix:'):], timeout)
         parts = urllib.parse.urlsplit(self.url)
+        host = parts.hostname or ''
         if parts.scheme == 'https':
             return http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=self.tls)
-        return http.client.HTTPConnection(parts.hostname, parts.port,
+                host, parts.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection(host, parts.port,
                                           timeout=timeout)
 
     def call(self, method: str, path: str, body: Any = None,

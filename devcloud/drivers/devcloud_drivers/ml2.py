@@ -15,8 +15,8 @@ Every port that asks for a host is bound at once and ACTIVE: on this one
 machine the network driver of Zun plugs the container, nobody else has work.
 """
 
-from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
 

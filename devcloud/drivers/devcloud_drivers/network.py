@@ -20,10 +20,10 @@ says which devcloud it belongs to.
 import os
 
 from oslo_log import log as logging
-from zun.common import exception
 from zun import conf as zun_conf
-from zun.network import kuryr_network
 from zun import objects
+from zun.common import exception
+from zun.network import kuryr_network
 
 CONF = zun_conf.CONF
 LOG = logging.getLogger(__name__)
