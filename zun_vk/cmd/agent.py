@@ -29,9 +29,9 @@ from oslo_reports import opts as gmr_opts  # noqa: E402
 from oslo_service import service  # noqa: E402
 
 from zun_vk import agent  # noqa: E402
-from zun_vk.conf import opts  # noqa: E402
 from zun_vk import exceptions  # noqa: E402
 from zun_vk import version  # noqa: E402
+from zun_vk.conf import opts  # noqa: E402
 
 LOG = logging.getLogger(__name__)
 

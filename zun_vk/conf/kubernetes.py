@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 GROUP = 'kubernetes'
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'kubeconfig',
         default='/etc/zun-vk/kubeconfig',

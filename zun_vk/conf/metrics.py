@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 GROUP = 'metrics'
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'address',
         default='127.0.0.1',

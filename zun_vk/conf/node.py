@@ -26,7 +26,7 @@ _TAINT = types.String(
     regex=r'^([A-Za-z0-9][-A-Za-z0-9_./]*(=[-A-Za-z0-9_.]*)?'
           r':(NoSchedule|PreferNoSchedule|NoExecute))?$')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.Opt(
         'name',
         type=_NAME, default='zun-vk', sample_default='zun-vk',

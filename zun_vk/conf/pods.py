@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 GROUP = 'pods'
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'capsule_runtime',
         default='rest',

@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 GROUP = 'tenants'
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'default_project',
         help='ID of the Keystone project the capsules are made in. The user '

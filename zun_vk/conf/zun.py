@@ -18,7 +18,7 @@ from zun_vk.conf import keystone
 GROUP = 'zun'
 SERVICE_TYPE = 'container'
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
         'poll_interval',
         default=10, min=1, max=300,

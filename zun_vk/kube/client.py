@@ -167,9 +167,9 @@ class KubeClient:
         except urllib3.exceptions.HTTPError as error:
             raise exceptions.Unreachable(SERVICE, str(error)) from error
         if not 200 <= response.status <= 299:
-            error = k8s.ApiException(http_resp=response)
+            refusal = k8s.ApiException(http_resp=response)
             response.release_conn()
-            raise _from_api_exception(error)
+            raise _from_api_exception(refusal)
         return response
 
 

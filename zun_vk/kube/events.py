@@ -20,7 +20,6 @@ are best effort), never the process: the queue is bounded.
 
 import collections
 import contextlib
-import datetime
 import hashlib
 import queue
 import threading
@@ -31,6 +30,7 @@ from oslo_log import log as logging
 from zun_vk import exceptions
 from zun_vk import metrics
 from zun_vk.kube import client as kube_client
+from zun_vk.kube import times
 
 LOG = logging.getLogger(__name__)
 
@@ -125,13 +125,13 @@ class EventRecorder:
         count = self._counts.get(name, 0)
         if count and event.once:
             return
-        now = _now()
+        now = times.now()
         body = self._body(event, name, namespace, now)
         if not count and self._created(namespace, body):
             return
         if event.once:
             return
-        patch = {'lastTimestamp': now}
+        patch: dict = {'lastTimestamp': now}
         if count:
             patch['count'] = count + 1
         try:
@@ -202,7 +202,3 @@ def _cut(message: str) -> str:
     if len(encoded) <= _MESSAGE_BYTES:
         return message
     return encoded[:_MESSAGE_BYTES - 3].decode(errors='ignore') + '...'
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')

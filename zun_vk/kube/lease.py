@@ -16,13 +16,13 @@ else the agent does can make the node look dead. It says that an agent
 lives, never that the cloud works: that is the Ready condition.
 """
 
-import datetime
 import threading
 
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
+from zun_vk.kube import times
 
 NAMESPACE = 'kube-node-lease'
 # Kubernetes: nodeLeaseDurationSeconds of the kubelet, renewed at a quarter.
@@ -89,11 +89,6 @@ class LeaseHeartbeat:
             'name': self._node, 'uid': node_uid}]
         spec = dict(current.get('spec', {}))
         spec.update(holderIdentity=self._holder, leaseDurationSeconds=DURATION,
-                    renewTime=_micro_time())
+                    renewTime=times.now_micro())
         return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',
                 'metadata': metadata, 'spec': spec}
-
-
-def _micro_time() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime(
-        '%Y-%m-%dT%H:%M:%S.%fZ')

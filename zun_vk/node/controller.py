@@ -26,11 +26,11 @@ from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
+from zun_vk.kube import times
 from zun_vk.node import capacity
 from zun_vk.node import conditions
 from zun_vk.node import observer as observer_module
 from zun_vk.node import registration
-from zun_vk.pods import status as pod_status
 
 # Kubernetes: nodeStatusReportFrequency of the kubelet, seconds.
 _REPORT_INTERVAL = 300.0
@@ -163,7 +163,7 @@ class NodeController:
             capacity.capacity(providers, offered), pods)
         status['conditions'] = conditions.conditions(
             ready, (node.get('status') or {}).get('conditions') or [],
-            pod_status.now())
+            times.now())
         return status
 
     def _tell(self, before: dict, after: dict) -> None:

@@ -70,7 +70,7 @@ def node_object(conf: cfg.ConfigOpts, architecture: str) -> dict:
         labels[_ARCHITECTURE] = architecture
     if conf.zun.region_name:
         labels[_REGION] = conf.zun.region_name
-    node = {
+    node: dict = {
         'apiVersion': 'v1', 'kind': 'Node',
         'metadata': {'name': name, 'labels': labels | conf.node.labels},
         'spec': {'providerID': provider_id(conf)},

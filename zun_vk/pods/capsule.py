@@ -109,7 +109,7 @@ def from_zun(raw: dict) -> Capsule:
         reason=_text(raw, 'status_reason'),
         addresses=_addresses(raw.get('addresses')),
         containers=tuple(_container(c, name)
-                         for name, c in zip(names, containers)),
+                         for name, c in zip(names, containers, strict=False)),
         created_at=_rfc3339(raw.get('created_at')) or '')
 
 

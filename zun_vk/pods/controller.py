@@ -31,6 +31,7 @@ from zun_vk import metrics
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector as reflector_module
+from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import lifecycle
@@ -98,7 +99,7 @@ class PodController:
         # its key only, so the dict needs no lock.
         self._memories: dict[str, _Memory] = {}
         self._pods: reflector_module.Reflector
-        self._steps = {
+        self._steps: dict[lifecycle.Step, typing.Callable[..., None]] = {
             lifecycle.Step.ACKNOWLEDGE: self._acknowledge,
             lifecycle.Step.CREATE: self._create,
             lifecycle.Step.REPORT: self._report,
@@ -198,7 +199,7 @@ class PodController:
             return
         memory.acknowledged = True
         self._publish(pod, pod_status.pending(
-            pod, self._host_ip, pod_status.now()))
+            pod, self._host_ip, times.now()))
 
     def _create(self, pod: dict, capsule: None, memory: _Memory) -> None:
         early = memory.retry_at - self._clock()
@@ -232,7 +233,7 @@ class PodController:
         if not capsule.creating:
             self._queue.forget(capsule.uid)
         self._publish(pod, pod_status.from_capsule(
-            pod, capsule, self._host_ip, pod_status.now()))
+            pod, capsule, self._host_ip, times.now()))
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: _Memory) -> None:
@@ -262,7 +263,7 @@ class PodController:
         message = 'Zun no longer has the capsule of this pod'
         self._recorder.pod(pod, events.WARNING, LOST, message, once=True)
         self._publish(pod, pod_status.failed(
-            pod, self._host_ip, pod_status.now(), LOST, message))
+            pod, self._host_ip, times.now(), LOST, message))
 
     def _wait(self, pod: dict, capsule: capsule_module.Capsule | None,
               memory: _Memory) -> None:
@@ -310,13 +311,13 @@ class PodController:
         self._recorder.pod(pod, events.WARNING, UNSUPPORTED, str(error),
                            once=True)
         self._publish(pod, pod_status.failed(
-            pod, self._host_ip, pod_status.now(), UNSUPPORTED, str(error)))
+            pod, self._host_ip, times.now(), UNSUPPORTED, str(error)))
 
     def _creation_failed(self, pod: dict, message: str,
                          memory: _Memory) -> None:
         self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
         self._publish(pod, pod_status.pending(
-            pod, self._host_ip, pod_status.now(),
+            pod, self._host_ip, times.now(),
             pod_status.Waiting('CreateContainerError', message)))
         delay = self._queue.retry(pod['metadata']['uid'])
         memory.retry_at = self._clock() + delay

@@ -16,7 +16,6 @@ time go in, the wanted ``status`` comes out. What does not change keeps its
 times, so that equal input gives an equal status and nothing is written.
 """
 
-import datetime
 import typing
 
 from zun_vk.pods import capsule as capsule_module
@@ -40,6 +39,9 @@ class Waiting(typing.NamedTuple):
     message: str = ''
 
 
+CONTAINER_CREATING = Waiting()
+
+
 def is_terminal(pod: dict) -> bool:
     return (pod.get('status') or {}).get('phase') in TERMINAL
 
@@ -55,13 +57,8 @@ def has_run(pod: dict) -> bool:
                (pod.get('status') or {}).get('containerStatuses') or [])
 
 
-def now() -> str:
-    """Return the time as Kubernetes writes it, RFC 3339 in UTC."""
-    return datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
-
-
 def pending(pod: dict, host_ip: str, at: str,
-            waiting: Waiting = Waiting()) -> dict:
+            waiting: Waiting = CONTAINER_CREATING) -> dict:
     """Return the status of a pod that has no running capsule yet."""
     entries = [_entry(spec, {'waiting': _drop_empty(waiting._asdict())},
                       None)

@@ -61,10 +61,6 @@ class CapsuleRuntime(abc.ABC):
         """
 
     @abc.abstractmethod
-    def confirm(self, capsule: capsule_module.Capsule) -> bool:
-        """Look at one capsule now; tell whether it still exists."""
-
-    @abc.abstractmethod
     def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
         """Return the capsules of a pod, the one to keep first."""
 

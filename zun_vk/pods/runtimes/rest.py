@@ -90,15 +90,6 @@ class RestRuntime(base.CapsuleRuntime):
             self._store.remove(capsule.uuid, at)
         self._wake.set()
 
-    def confirm(self, capsule: capsule_module.Capsule) -> bool:
-        at = time.monotonic()
-        try:
-            self._store.put(_read(self._zun.get_capsule(capsule.uuid)), at)
-            return True
-        except exceptions.NotFound:
-            self._store.remove(capsule.uuid, at)
-            return False
-
     def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
         return self._store.of_pod(uid)
 
@@ -118,17 +109,18 @@ class RestRuntime(base.CapsuleRuntime):
         while not stop.is_set():
             try:
                 self._round(on_change)
-                self._health.ok(_LIST_CHECK)
                 pause.reset()
                 self._sleep(stop)
             except exceptions.RemoteError as error:
                 self._health.failed(_LIST_CHECK, error)
+                self._list_due = 0.0
                 stop.wait(pause.next())
 
     def _round(self, on_change: typing.Callable[[str], None]) -> None:
         if time.monotonic() >= self._list_due:
-            self._list_due = time.monotonic() + self._interval
             self._list(on_change)
+            self._list_due = time.monotonic() + self._interval
+            self._health.ok(_LIST_CHECK)
         for capsule in self._store.in_transition():
             self._look(capsule, on_change)
 

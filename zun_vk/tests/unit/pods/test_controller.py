@@ -19,6 +19,7 @@ from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector
+from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import controller
 from zun_vk.pods import status
@@ -101,7 +102,7 @@ class ControllerTestCase(base.BaseTestCase):
 
     def _acknowledged(self, **fields):
         pod = self._add(**fields)
-        pod['status'] = status.pending(pod, _HOST, status.now())
+        pod['status'] = status.pending(pod, _HOST, times.now())
         return pod
 
     def _running(self, **fields):
@@ -109,7 +110,7 @@ class ControllerTestCase(base.BaseTestCase):
         pod = self._add(**fields)
         capsule = capsules.read(pod, uuid=f'of-{pod["metadata"]["uid"]}')
         pod['status'] = status.from_capsule(pod, capsule, _HOST,
-                                            status.now())
+                                            times.now())
         self.capsules.append(capsule)
         return pod, capsule
 

@@ -161,16 +161,6 @@ class CapsulesTestCase(RestTestCase):
         self.runtime.delete(capsule)
         self.assertIn(capsule.uuid, self.cloud.zun.capsules)
 
-    def test_confirming_looks_at_the_cloud_now(self):
-        capsule = self._create()
-        self.assertTrue(self.runtime.confirm(capsule))
-        self.cloud.lose(self._row(capsule))
-        self.assertFalse(self.runtime.confirm(capsule))
-        self.assertEqual(set(), self.runtime.uids())
-
-
-class TroubleTestCase(RestTestCase):
-
     def test_a_zun_that_was_away_is_followed_again(self):
         patch = mock.patch.object(rest.backoff.Backoff, 'next',
                                   autospec=True, return_value=0.01)
