@@ -10,3 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 """Tests that need nothing but Python."""
+
+import hypothesis
+
+# How fast an example runs says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    'unit', deadline=None, max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile('unit')

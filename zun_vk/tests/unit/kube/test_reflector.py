@@ -645,7 +645,7 @@ class _Machine(stateful.RuleBasedStateMachine):
 
 class ReflectorModelTestCase(_Machine.TestCase):
     settings = hypothesis.settings(
-        max_examples=40, stateful_step_count=25, deadline=None)
+        max_examples=40, stateful_step_count=25)
 
 
 def _version(thing):

@@ -333,4 +333,4 @@ class _Machine(stateful.RuleBasedStateMachine):
 
 class WorkQueueModelTestCase(_Machine.TestCase):
     settings = hypothesis.settings(
-        max_examples=60, stateful_step_count=40, deadline=None)
+        stateful_step_count=40)

@@ -183,4 +183,4 @@ class _Machine(stateful.RuleBasedStateMachine):
 
 class CapsuleStoreModelTestCase(_Machine.TestCase):
     settings = hypothesis.settings(
-        max_examples=80, stateful_step_count=30, deadline=None)
+        stateful_step_count=30)
