@@ -119,7 +119,9 @@ class Run:
         # Captured logs are shown with the test that failed, and only then.
         self._env = {'OS_LOG_CAPTURE': '1', 'OS_STDOUT_CAPTURE': '1',
                      'OS_STDERR_CAPTURE': '1', 'PYTHONUNBUFFERED': '1',
-                     **os.environ, 'PATH': f'{BIN}:{os.environ["PATH"]}'}
+                     **os.environ, 'PATH': f'{BIN}:{os.environ["PATH"]}',
+                     # stestr runs tests by this, tools/venv was told by it.
+                     'PYTHON': str(BIN / 'python')}
         self._binaries: Binaries | None = None
 
     def go(self) -> None:
