@@ -103,7 +103,8 @@ class Agent(service.ServiceBase):
                 '[tenants] default_project', str(error)) from error
         try:
             _unless_down(self._client.cluster_id)
-        except exceptions.AccessDenied as error:
+        except (exceptions.AccessDenied, exceptions.NotFound,
+                exceptions.Rejected) as error:
             raise exceptions.ConfigError(
                 '[kubernetes] kubeconfig', error.message) from error
 

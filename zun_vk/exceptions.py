@@ -29,7 +29,8 @@ class ConfigError(ZunVkError):
     """
 
     def __init__(self, option: str, problem: str):
-        super().__init__(f'{option}: {problem}')
+        # One line, whatever a parser had to say.
+        super().__init__(f'{option}: {" ".join(problem.split())}')
         self.option = option
 
 
@@ -69,6 +70,10 @@ class Unreachable(RemoteError):
 
     What was asked may or may not have been done.
     """
+
+
+class NotSent(Unreachable):
+    """No answer, for nothing was sent: it was not done."""
 
 
 class Unavailable(RemoteError):

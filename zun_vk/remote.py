@@ -30,7 +30,7 @@ def measured(service: str, call: str) -> typing.Iterator[None]:
     outcome = 'ok'
     try:
         yield
-    except exceptions.RemoteError as error:
+    except BaseException as error:
         outcome = type(error).__name__
         raise
     finally:

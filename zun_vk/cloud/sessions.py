@@ -25,6 +25,7 @@ from keystoneauth1 import loading as ks_loading
 from keystoneauth1 import session as ks_session
 from oslo_config import cfg
 import requests
+import urllib3
 
 from zun_vk import exceptions
 from zun_vk import remote
@@ -104,9 +105,19 @@ def translated(service: str) -> typing.Iterator[None]:
             service, error.http_status, _words(error),
             float(getattr(error, 'retry_after', 0) or 0)) from error
     except ks_exceptions.ConnectionError as error:
-        raise exceptions.Unreachable(service, str(error)) from error
+        kind = (exceptions.NotSent if _never_connected(error)
+                else exceptions.Unreachable)
+        raise kind(service, str(error)) from error
     except ks_exceptions.ClientException as error:
         raise exceptions.Rejected(service, str(error)) from error
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Tell a connection that was refused from one that was cut."""
+    seen = error.__cause__ or error.__context__
+    reason = getattr(seen.args[0], 'reason', None) if (
+        seen and seen.args) else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 @contextlib.contextmanager

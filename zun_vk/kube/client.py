@@ -18,6 +18,7 @@ Every failure is one of ``zun_vk.exceptions``.
 """
 
 import json
+import ssl
 import typing
 
 import kubernetes.client as k8s
@@ -58,13 +59,14 @@ class KubeClient:
 
     def server_version(self) -> str:
         """Return the API server's version, such as ``v1.36.3``."""
-        return self._call('get version', self._version.get_code)['gitVersion']
+        return _field(self._call('get version', self._version.get_code),
+                      'gitVersion')
 
     def cluster_id(self) -> str:
         """Return the UID of namespace kube-system: it names the cluster."""
         namespace = self._call('get namespace', self._core.read_namespace,
                                'kube-system')
-        return namespace['metadata']['uid']
+        return _field(namespace, 'metadata', 'uid')
 
     def get_node(self, name: str) -> dict:
         return self._call('get node', self._core.read_node, name)
@@ -150,12 +152,16 @@ class KubeClient:
                 method, *args, timeout=(_CONNECT_TIMEOUT, self._timeout),
                 **params)
             try:
-                return json.loads(response.data)
+                answer = json.loads(response.data)
             except (ValueError, urllib3.exceptions.HTTPError) as error:
                 raise exceptions.Unavailable(
                     SERVICE, f'{call}: broken answer: {error}') from error
             finally:
                 response.release_conn()
+            if not isinstance(answer, dict):
+                raise exceptions.Unavailable(
+                    SERVICE, f'{call}: an answer that is no object')
+            return answer
 
     def _open(self, method: typing.Callable, *args, timeout: tuple,
               **params) -> urllib3.BaseHTTPResponse:
@@ -166,6 +172,13 @@ class KubeClient:
             raise _from_api_exception(error) from error
         except urllib3.exceptions.HTTPError as error:
             raise exceptions.Unreachable(SERVICE, str(error)) from error
+        except AttributeError as error:
+            # The client (36) stumbles over its own error for a failed TLS
+            # handshake, which has no body.
+            cause = error.__context__
+            if not isinstance(cause, k8s.ApiException):
+                raise
+            raise exceptions.Unreachable(SERVICE, str(cause.reason)) from error
         if not 200 <= response.status <= 299:
             refusal = k8s.ApiException(http_resp=response)
             response.release_conn()
@@ -189,7 +202,26 @@ def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:
         raise exceptions.ConfigError(
             option, 'insecure-skip-tls-verify is not accepted: give the '
             'certificate authority of the API server')
+    try:
+        tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            tls.load_cert_chain(configuration.cert_file,
+                                configuration.key_file)
+    except (ssl.SSLError, OSError) as error:
+        raise exceptions.ConfigError(
+            option, f'its certificates cannot be used: {error}') from error
     return configuration
+
+
+def _field(answer: dict, *path: str) -> str:
+    value: typing.Any = answer
+    try:
+        for name in path:
+            value = value[name]
+        return str(value)
+    except (KeyError, TypeError) as error:
+        raise exceptions.Unavailable(
+            SERVICE, f'an answer without {".".join(path)}') from error
 
 
 def _from_api_exception(error: k8s.ApiException) -> exceptions.RemoteError:

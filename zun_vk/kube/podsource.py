@@ -60,9 +60,10 @@ class PodSource:
     def _page(self, **params) -> dict:
         page = self._client.list_pods(field_selector=self._selector,
                                       limit=_PAGE, **params)
-        if not isinstance(page.get('items'), list):
+        if not (isinstance(page.get('items'), list)
+                and isinstance(page.get('metadata'), dict)):
             raise exceptions.Unavailable(
-                kube_client.SERVICE, 'list pods: an answer without items')
+                kube_client.SERVICE, 'list pods: an answer that is no list')
         return page
 
 

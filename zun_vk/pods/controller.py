@@ -215,7 +215,8 @@ class PodController:
         try:
             made = self._runtime.create(pod, translation)
         except (exceptions.Rejected, exceptions.AccessDenied,
-                exceptions.NotFound, exceptions.Conflict) as error:
+                exceptions.NotFound, exceptions.Conflict,
+                exceptions.NotSent) as error:
             self._creation_failed(pod, error.message, memory)
             return
         except exceptions.RemoteError as error:

@@ -48,7 +48,8 @@ class CapsuleRuntime(abc.ABC):
                ) -> capsule_module.Capsule:
         """Make the capsule of ``pod``.
 
-        :raises Rejected: it was refused and not made
+        :raises Rejected, AccessDenied, NotFound, Conflict: it was refused
+        :raises NotSent: nobody was asked
         :raises RemoteError: any other: it may have been made
         """
 

@@ -69,7 +69,13 @@ class RestRuntime(base.CapsuleRuntime):
     def create(self, pod: dict,
                translation: translation_module.Translation
                ) -> capsule_module.Capsule:
-        raw = self._zun.create_capsule(translation.template)
+        try:
+            raw = self._zun.create_capsule(translation.template)
+        except exceptions.RemoteError as error:
+            if error.service == sessions.KEYSTONE:
+                raise exceptions.NotSent(error.service, error.message,
+                                         error.status) from error
+            raise
         capsule = _read(raw)
         # Newer than any list that was begun before the answer came.
         self._store.put(capsule, time.monotonic())
