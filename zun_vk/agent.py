@@ -225,4 +225,8 @@ def _unless_down(check: typing.Callable[[], object]) -> None:
     try:
         check()
     except (exceptions.Unreachable, exceptions.Unavailable) as error:
+        if 300 <= error.status < 400:
+            # Whatever listens there, it is another service.
+            raise exceptions.Rejected(error.service, error.message,
+                                      error.status) from error
         LOG.warning('Not checked, for it does not answer: %s', error)
