@@ -44,7 +44,8 @@ LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
 FOLDERS = ('bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr',
            'usr/bin', 'var', 'var/run', 'var/www')
 PART = r'[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
-NAME = re.compile(rf'[a-zA-Z0-9.-]+(?::[0-9]+)?(?:/{PART})+'
+NAME = re.compile(r'(?:[a-zA-Z0-9][a-zA-Z0-9-]*\.)*[a-zA-Z0-9][a-zA-Z0-9-]*'
+                  rf'(?::[0-9]+)?(?:/{PART})+'
                   r':\w[\w.-]{0,127}', re.ASCII)
 # The sandbox of each capsule: ends on SIGTERM, so deletion is quick
 PAUSE = ['/bin/sh', '-c', 'trap exit TERM INT; while :; do sleep 3600 & '

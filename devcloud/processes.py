@@ -194,6 +194,8 @@ class Processes:
         record = Record(child.pid, parse_stat(text).start, boot_id())
         paths.write_private(self.folder / f'{name}.pid',
                             json.dumps(asdict(record)))
+        # It is meant to outlive us: nothing for Popen to complain about
+        child.returncode = 0
         return record
 
     def stop(self, name: str, seconds: float,
