@@ -13,6 +13,8 @@
 
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import kubernetes
+from zun_vk.tests.fixtures import pods
+from zun_vk.tests.fixtures.openstack import cloud
 from zun_vk.tests.fixtures.wait import hold_for
 from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.functional import base
@@ -20,7 +22,8 @@ from zun_vk.tests.functional import base
 FEW = 6     # lines; an outage of some seconds must not say more
 
 
-class TestCloudOutages(base.OwnAgentTestCase):
+class OutageTestCase(base.OwnAgentTestCase):
+    """An agent that is at work, whose cloud then fails."""
 
     def setUp(self):
         super().setUp()
@@ -34,7 +37,6 @@ class TestCloudOutages(base.OwnAgentTestCase):
 
         begin()
         self.wait_node_not_ready(reason)
-        hold_for(lambda: self.agent.alive, 'the agent is up', 3)
         loud = self.agent.loud(position)
         self.assertTrue(loud, 'nothing was said')
         self.assertLessEqual(len(loud), FEW, loud)
@@ -45,6 +47,9 @@ class TestCloudOutages(base.OwnAgentTestCase):
         self.assertEqual(status, self.now(pod)['status'])
         self.assertFalse(self.capsule(pod).deleting)
         self.running_pod(name='after')
+
+
+class TestZunOutages(OutageTestCase):
 
     def test_zun_stops_and_comes_back(self):
         self.check_outage('ZunUnavailable', self.cloud.zun.stop,
@@ -60,28 +65,6 @@ class TestCloudOutages(base.OwnAgentTestCase):
             self.cloud.zun.fail_next(status=200, body=['<html>', None, 7],
                                      times=10_000)
         self.check_outage('ZunUnavailable', begin, self.cloud.zun.forgive)
-
-    def test_placement_stops_and_comes_back(self):
-        self.check_outage('PlacementUnavailable', self.cloud.placement.stop,
-                          self.cloud.placement.start)
-
-    def test_keystone_stops_and_comes_back(self):
-        def begin():
-            self.cloud.keystone.stop()
-            self.cloud.keystone.revoke_all()
-        self.check_outage('KeystoneUnavailable', begin,
-                          self.cloud.keystone.start)
-
-    def test_expired_tokens_are_renewed_without_a_word(self):
-        pod = self.running_pod()
-        position = self.agent.position()
-
-        self.cloud.keystone.revoke_all()
-
-        self.running_pod(name='after')
-        hold_for(lambda: kube.is_ready(self.node), 'node Ready', 2)
-        self.assertEqual([], self.agent.loud(position))
-        self.assertTrue(kube.is_ready(self.now(pod)))
 
     def test_a_pod_bound_during_an_outage_runs_after_it(self):
         self.cloud.zun.stop()
@@ -114,6 +97,31 @@ class TestCloudOutages(base.OwnAgentTestCase):
         hold_for(lambda: self.now(pod)['status']['phase'] == before,
                  'the pod runs on', 3)
 
+
+class TestOtherOutages(OutageTestCase):
+
+    def test_placement_stops_and_comes_back(self):
+        self.check_outage('PlacementUnavailable', self.cloud.placement.stop,
+                          self.cloud.placement.start)
+
+    def test_keystone_stops_and_comes_back(self):
+        def begin():
+            self.cloud.keystone.stop()
+            self.cloud.keystone.revoke_all()
+        self.check_outage('KeystoneUnavailable', begin,
+                          self.cloud.keystone.start)
+
+    def test_expired_tokens_are_renewed_without_a_word(self):
+        pod = self.running_pod()
+        position = self.agent.position()
+
+        self.cloud.keystone.revoke_all()
+
+        self.running_pod(name='after')
+        hold_for(lambda: kube.is_ready(self.node), 'node Ready', 2)
+        self.assertEqual([], self.agent.loud(position))
+        self.assertTrue(kube.is_ready(self.now(pod)))
+
     def test_a_password_changed_under_way_is_an_outage_not_the_end(self):
         self.cloud.keystone.set_password('zun-vk', 'another')
         self.cloud.keystone.revoke_all()
@@ -122,7 +130,7 @@ class TestCloudOutages(base.OwnAgentTestCase):
         self.assertTrue(self.agent.alive)
 
         self.cloud.keystone.set_password(
-            'zun-vk', base.openstack.cloud.PASSWORD)
+            'zun-vk', cloud.PASSWORD)
         self.wait_node_ready(40)
 
 
@@ -192,7 +200,7 @@ class TestKubernetesOutages(base.OwnAgentTestCase):
             # more changes than a new server's watch cache begins with
             for number in range(5):
                 api.create_namespace(f'{namespace}-{number}')
-            new = api.create_pod(namespace, base.pods.pod(
+            new = api.create_pod(namespace, pods.pod(
                 'new', node=self.agent.node))
             self.addCleanup(self.api.delete_pod, namespace, 'new', 0)
 

@@ -136,8 +136,10 @@ class TestRestart(base.OwnAgentTestCase):
         self.agent.kill()
         self.agent.start_ready()
 
+        # a pod taken up but not made yet waits for what the dead agent may
+        # have asked of Zun
         for pod in made:
-            self.wait_ready(pod, 30)
+            self.wait_ready(pod, 60)
         self.look_again()
         found = sorted(capsule.labels['zun.openstack.org/pod']
                        for capsule in self.cloud.capsules())

@@ -18,6 +18,7 @@ import sys
 from oslotest import base as oslotest_base
 
 from zun_vk.tests.fixtures import kubernetes
+from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures import process
 from zun_vk.tests.fixtures.openstack import cloud
 from zun_vk.tests.fixtures.wait import hold_for
@@ -178,7 +179,7 @@ class TestStart(base.OwnAgentTestCase):
 
     def test_no_secret_is_in_the_log_at_debug_level(self):
         self.agent.start_ready()
-        self.running_pod(base.pods.container(
+        self.running_pod(pods.container(
             env=[{'name': 'DB_PASSWORD', 'value': 'hunter2-hunter2'}]))
         self.run_pod(name='refused', hostPID=True)
         self.cloud.keystone.revoke_all()
