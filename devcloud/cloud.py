@@ -163,7 +163,7 @@ class Cloud:
         ]
 
     def _install_packages(self) -> None:
-        packages.install(self._commands, self.where)
+        packages.install(self._commands, self.where.log('packages'))
         infrastructure.need_programs()
 
     def _have_programs(self) -> None:

@@ -16,6 +16,8 @@ on its own ports, so during the installation a policy-rc.d says no, and what
 came newly is disabled; services that were there before are left alone.
 """
 
+from collections.abc import Iterable
+import fcntl
 import os
 from pathlib import Path
 import shutil
@@ -23,7 +25,6 @@ import subprocess
 
 from devcloud import commands
 from devcloud import errors
-from devcloud import paths
 
 # Package: the units that Debian would start now and at every boot
 PACKAGES = {
@@ -42,6 +43,7 @@ PACKAGES = {
     'rabbitmq-server': ('rabbitmq-server.service', 'epmd.service',
                         'epmd.socket'),
 }
+LISTS = Path('/var/lib/apt/lists/lock')
 UNITS = Path('/usr/lib/systemd/system')
 POLICY = Path('/usr/sbin/policy-rc.d')
 POLICY_TEXT = """#!/bin/sh
@@ -50,35 +52,38 @@ exit 101
 """
 
 
-def missing() -> list[str]:
-    """The packages that are not installed.
+def missing(names: Iterable[str] = PACKAGES) -> list[str]:
+    """The packages among these that are not installed.
 
     :raises errors.DevcloudError: not a Debian
     """
+    names = list(names)
     try:
         done = subprocess.run(
             ['dpkg-query', '-W', '-f', '${Package} ${db:Status-Status}\n',
-             *PACKAGES], capture_output=True, text=True)
+             *names], capture_output=True, text=True)
     except FileNotFoundError as error:
         raise errors.DevcloudError(
             'the devcloud installs Debian packages: this machine has no '
             'dpkg') from error
     installed = {line.split()[0] for line in done.stdout.splitlines()
                  if line.endswith(' installed')}
-    return [name for name in PACKAGES if name not in installed]
+    return [name for name in names if name not in installed]
 
 
-def install(runner: commands.Commands, where: paths.Paths) -> None:
-    """Install what is missing.
+def install(runner: commands.Commands, log: Path,
+            names: Iterable[str] = PACKAGES) -> None:
+    """Install what is missing of these.
 
     :raises errors.LoggedFailure: apt failed
     """
-    wanted = missing()
+    wanted = missing(names)
     if not wanted:
         return
-    log = where.log('packages')
+    log.parent.mkdir(parents=True, exist_ok=True)
     quiet = {'DEBIAN_FRONTEND': 'noninteractive'}
-    options = ('-q', '-o', 'DPkg::Lock::Timeout=120')
+    options = ('-q', '-o', 'DPkg::Lock::Timeout=300')
+    wait_for_lists()
     runner.run(('apt-get', *options, 'update'), log, env=quiet)
     guarded = _forbid_services()
     try:
@@ -92,6 +97,14 @@ def install(runner: commands.Commands, where: paths.Paths) -> None:
              if (UNITS / unit).exists()]
     if units and shutil.which('systemctl'):
         runner.run(('systemctl', 'disable', '--quiet', *units), log)
+
+
+def wait_for_lists() -> None:
+    """Wait while another apt updates: apt itself would fail at once."""
+    if not LISTS.exists():
+        return
+    with open(LISTS, 'r+') as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
 
 
 def _forbid_services() -> bool:

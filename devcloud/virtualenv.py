@@ -15,10 +15,12 @@ import fcntl
 import hashlib
 from pathlib import Path
 import shutil
+import subprocess
 import sys
 
 from devcloud import commands
 from devcloud import errors
+from devcloud import packages
 from devcloud import paths
 
 REQUIREMENTS = paths.CHECKOUT / 'devcloud' / 'requirements.txt'
@@ -32,6 +34,13 @@ def python() -> str:
     it does not change under us as a version manager's may.
     """
     return DEBIAN_PYTHON if Path(DEBIAN_PYTHON).exists() else sys.executable
+
+
+def can_make() -> bool:
+    """Whether the interpreter has what Debian packs separately."""
+    done = subprocess.run([python(), '-c', 'import ensurepip, venv'],
+                          capture_output=True)
+    return done.returncode == 0
 
 
 class Virtualenv:
@@ -72,6 +81,8 @@ class Virtualenv:
 
     def _make(self) -> None:
         self.log.unlink(missing_ok=True)
+        if not can_make():
+            packages.install(self._run, self.log, ['python3-venv'])
         shutil.rmtree(self.path, ignore_errors=True)
         self._run.run((python(), '-m', 'venv', self.path), self.log)
         pins = self.path / 'pins.txt'
