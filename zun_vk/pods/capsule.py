@@ -17,6 +17,7 @@ code can rely on every field.
 
 import dataclasses
 import re
+import typing
 
 from zun_vk.pods import identity
 
@@ -97,9 +98,9 @@ def from_zun(raw: dict) -> Capsule:
     """
     if not _text(raw, 'uuid'):
         raise ValueError('a capsule without a UUID')
-    labels = raw.get('labels') or {}
+    labels = _kind(raw.get('labels'), dict)
     names = identity.container_names(raw.get('annotations'))
-    containers = raw.get('containers') or []
+    containers = _kind(raw.get('containers'), list)
     return Capsule(
         uuid=_text(raw, 'uuid'),
         uid=_text(labels, identity.UID),
@@ -108,7 +109,7 @@ def from_zun(raw: dict) -> Capsule:
         status=_text(raw, 'status'),
         reason=_text(raw, 'status_reason'),
         addresses=_addresses(raw.get('addresses')),
-        containers=tuple(_container(c, name)
+        containers=tuple(_container(_kind(c, dict), name)
                          for name, c in zip(names, containers, strict=False)),
         created_at=_rfc3339(raw.get('created_at')) or '')
 
@@ -125,12 +126,17 @@ def _container(raw: dict, name: str) -> Container:
         started_at=_rfc3339(raw.get('updated_at') or raw.get('created_at')))
 
 
-def _addresses(by_network: dict | None) -> tuple[str, ...]:
+def _addresses(by_network: object) -> tuple[str, ...]:
     """Flatten Zun's addresses, {network: [{addr: ...}, ...]}."""
-    found = [port.get('addr') for ports in (by_network or {}).values()
-             for port in ports or []]
-    return tuple(dict.fromkeys(address for address in found
-                               if address and isinstance(address, str)))
+    found = [_text(_kind(port, dict), 'addr')
+             for ports in _kind(by_network, dict).values()
+             for port in _kind(ports, list)]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _kind(value: typing.Any, kind: type) -> typing.Any:
+    """Return ``value``, or an empty one where Zun sent something else."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _text(fields: dict, name: str) -> str:

@@ -171,15 +171,17 @@ class PodController:
 
     def _sync(self, uid: str) -> None:
         pod = self._pods.get(uid)
-        capsules = self._runtime.of_pod(uid)
         if pod is None:
-            self._reap(uid, capsules)
+            self._reap(uid, self._runtime.of_pod(uid))
             return
         pod = self._writer.newest(pod)
         memory = self._memories.setdefault(uid, _Memory())
+        # Asked first: a list that comes in between may show a capsule.
+        absence_certain = self._absence_certain(memory)
+        capsules = self._runtime.of_pod(uid)
         memory.capsule_seen |= bool(capsules)
         self._drop_doubles(pod, capsules)
-        step = lifecycle.decide(pod, capsules, self._absence_certain(memory))
+        step = lifecycle.decide(pod, capsules, absence_certain)
         self._steps[step](pod, capsules[0] if capsules else None, memory)
 
     def _absence_certain(self, memory: _Memory) -> bool:
