@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the devcloud tests share: the running cloud and its agent.
+
+Everything is real. The cloud is up already; the agent is started anew once,
+so that it is the code of the checkout that is tested. Each test works in
+namespaces of its own and waits until these are gone.
+
+Not oslotest's base class: that gives each test another HOME, and what the
+tests start and stop belongs to the user's cloud.
+"""
+
+import functools
+from typing import Any
+import uuid
+
+import testtools
+
+from devcloud import api
+from zun_vk.kube import quantity
+from zun_vk.tests.devcloud import cloud as cloud_module
+from zun_vk.tests.fixtures import kube
+from zun_vk.tests.fixtures import podcase
+from zun_vk.tests.fixtures import pods
+from zun_vk.tests.fixtures.podcase import Object
+from zun_vk.tests.fixtures.wait import wait_for
+
+# A shell that ends when told to: PID 1 ignores a SIGTERM it does not trap.
+OBEDIENT = ['sh', '-c', 'trap exit TERM; while :; do sleep 1; done']
+
+
+def container(name: str = 'main', **fields: Any) -> Object:
+    """Return a container that runs until it is told to end."""
+    return pods.container(name, **{'args': OBEDIENT, **fields})
+
+
+@functools.cache
+def running_cloud() -> cloud_module.Cloud:
+    """Return the cloud, with the checkout's agent running in it."""
+    cloud = cloud_module.Cloud()
+    cloud.devcloud.stop_agent()
+    cloud.devcloud.start_agent()
+    return cloud
+
+
+class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
+    """A test on real servers."""
+
+    TIMEOUT = 60.0
+
+    def setUp(self):
+        super().setUp()
+        self.addOnException(self._show_log)
+        self.cloud = running_cloud()
+        self.devcloud = self.cloud.devcloud
+        self.api = kube.KubeAPI(self.devcloud.kubeconfig)
+        self.node_name = api.NODE
+        self.addCleanup(self.ensure_agent)
+        self.wait_node_ready()
+
+    def ensure_agent(self) -> None:
+        """Start the agent where a failed test left it dead."""
+        if self.devcloud.pid(api.AGENT) is None:
+            self.devcloud.start_agent()
+
+    # pods
+
+    def namespace(self, name: str = '') -> str:
+        """Return a new namespace, which goes with all in it."""
+        name = name or f'test-{uuid.uuid4().hex[:8]}'
+        self.api.create_namespace(name)
+        self.addCleanup(self._remove_namespace, name)
+        wait_for(lambda: self.api.service_account(name),
+                 f'service account in {name}')
+        return name
+
+    def run_pod(self, *containers: Object, **fields: Any) -> Object:
+        """As PodCase's, with a container that ends when told to."""
+        return super().run_pod(*(containers or [container()]), **fields)
+
+    def capsule(self, pod: Object) -> Object | None:
+        """The pod's capsule; fails where it has two."""
+        found = self.cloud.capsules(pod['metadata']['uid'])
+        self.assertLessEqual(len(found), 1, 'a pod with two capsules')
+        return found[0] if found else None
+
+    # capacity
+
+    def allocatable(self) -> tuple[int, int]:
+        """What the node offers: milli-CPU and MiB."""
+        return amounts(self.api.node(self.node_name))
+
+    def wait_allocatable(self, cpu: int, timeout: float = 15) -> None:
+        """Wait until the node offers this many milli-CPU."""
+        self.wait_node(lambda node: amounts(node)[0] == cpu,
+                       f'with {cpu} milli-CPU', timeout)
+
+    def requested(self) -> tuple[int, int]:
+        """What the pods on the node request: milli-CPU and MiB."""
+        cpu = memory = 0
+        for pod in self.api.pods_on(self.node_name):
+            for one in pod['spec']['containers']:
+                wanted = one.get('resources', {}).get('requests', {})
+                cpu += quantity.parse_cpu(wanted.get('cpu', '0'))
+                memory += quantity.parse_bytes(wanted.get('memory', '0'))
+        return cpu, memory // 2 ** 20
+
+    def _remove_namespace(self, name):
+        self.api.delete_namespace(name)
+        wait_for(lambda: self.api.namespace(name) is None,
+                 f'namespace {name} gone', 90,
+                 seen=lambda: [self.about(pod)
+                               for pod in self.api.pods(name)])
+
+    def _show_log(self, _info):
+        lines = self.devcloud.log(api.AGENT).read_text().splitlines()
+        print(f'--- the agent of {self.id()}', *lines[-40:], sep='\n')
+
+
+def amounts(node: Object) -> tuple[int, int]:
+    """Return a node's allocatable milli-CPU and MiB."""
+    offered = node['status']['allocatable']
+    return (quantity.parse_cpu(offered['cpu']),
+            quantity.parse_bytes(offered['memory']) // 2 ** 20)

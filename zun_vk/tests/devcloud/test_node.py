@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The node shows what the real Placement and the real Zun have."""
+
+from zun_vk.tests.devcloud import base
+from zun_vk.tests.fixtures.wait import wait_for
+
+SECOND = 'host-of-a-test'
+
+
+class TestCapacity(base.DevcloudTestCase):
+
+    def setUp(self):
+        super().setUp()
+        # what earlier tests held is given back before anything is compared
+        wait_for(lambda: self.allocatable() == self.expected(),
+                 'the node to offer what Placement has', 30,
+                 seen=lambda: (self.allocatable(), self.expected()))
+
+    def expected(self):
+        free = self.cloud.free()
+        cpu, memory = self.requested()
+        return free['VCPU'] * 1000 + cpu, free['MEMORY_MB'] + memory
+
+    def test_a_ready_node_offers_what_placement_has_free(self):
+        node = self.wait_node_ready()
+
+        self.assertEqual(self.expected(), base.amounts(node))
+        self.assertGreater(int(node['status']['allocatable']['pods']), 0)
+
+    def test_what_others_claim_is_no_longer_offered(self):
+        cpu, _memory = self.allocatable()
+        host, *_more = self.cloud.hosts()
+
+        consumer = self.cloud.claim(host, {'VCPU': 2, 'MEMORY_MB': 256})
+        self.addCleanup(self.cloud.release, consumer)
+
+        self.wait_allocatable(cpu - 2000)
+        self.assertEqual(self.expected(), self.allocatable())
+        self.cloud.release(consumer)
+        self.wait_allocatable(cpu)
+
+    def test_a_cordoned_host_is_no_longer_offered(self):
+        alone, _memory = self.allocatable()
+        self.devcloud.add_host(SECOND)
+        self.addCleanup(self.devcloud.remove_host, SECOND)
+        self.wait_node(lambda node: base.amounts(node)[0] > alone,
+                       'with a second host', 30)
+
+        self.cloud.cordon(SECOND)
+        self.addCleanup(self.cloud.cordon, SECOND, False)
+
+        self.wait_allocatable(alone)
+        self.wait_node_ready()
