@@ -53,6 +53,17 @@ class Health:
         self._lock = threading.Lock()  # guards _problems
         self._problems: dict[str, Problem] = {}
 
+    def attempt(self, check: str, call: typing.Callable[..., object],
+                *args: typing.Any) -> bool:
+        """Call ``call(*args)``, report the outcome, tell if it succeeded."""
+        error = _error_of(call, *args)
+        # Not while the exception is handled: oslo.log would repeat it.
+        if error is None:
+            self.ok(check)
+        else:
+            self.failed(check, error)
+        return error is None
+
     def ok(self, check: str) -> None:
         """Report that ``check`` succeeded."""
         with self._lock:
@@ -76,3 +87,12 @@ class Health:
         """Return the failing checks, the oldest first."""
         with self._lock:
             return sorted(self._problems.values(), key=lambda p: p.since)
+
+
+def _error_of(call: typing.Callable[..., object],
+              *args: typing.Any) -> exceptions.RemoteError | None:
+    try:
+        call(*args)
+    except exceptions.RemoteError as error:
+        return error
+    return None

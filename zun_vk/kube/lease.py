@@ -55,13 +55,10 @@ class LeaseHeartbeat:
         """
         pause = backoff.Backoff(0.2, 7.0)
         while not stop.is_set():
-            try:
-                self._renew(node_uid)
-                self._health.ok(_CHECK)
+            if self._health.attempt(_CHECK, self._renew, node_uid):
                 pause.reset()
                 stop.wait(INTERVAL)
-            except exceptions.RemoteError as error:
-                self._health.failed(_CHECK, error)
+            else:
                 self._lease = None
                 stop.wait(pause.next())
 

@@ -61,6 +61,7 @@ class NodeController:
         self._claims = claims
         self._grew = grew
         # Owned by run().
+        self._node: dict = {}
         self._seen: observer_module.Observation | None = None
         self._claimed = capacity.Amounts()
         self._static: dict | None = None
@@ -89,27 +90,24 @@ class NodeController:
         """
         registered = False
         while not stop.is_set():
-            self._observe()
-            try:
-                node = self._write()
-                self._health.ok(_NODE_CHECK)
-                if not registered:
-                    registered = True
-                    on_registered(node)
-            except exceptions.RemoteError as error:
-                self._health.failed(_NODE_CHECK, error)
+            if self.look() and not registered:
+                registered = True
+                on_registered(self._node)
             stop.wait(_HURRY if self._health.problems()
                       else self._conf.node.capacity_interval)
+
+    def look(self) -> bool:
+        """Look at the cloud and the node once, write what has changed.
+
+        :returns: the node is as it should be
+        """
+        self._health.attempt(_CLOUD_CHECK, self._observe)
+        return self._health.attempt(_NODE_CHECK, self._write)
 
     def _observe(self) -> None:
         """Look at the cloud; what was seen before stays where that fails."""
         before = self._claims()
-        try:
-            seen = self._observer.observe()
-        except exceptions.RemoteError as error:
-            self._health.failed(_CLOUD_CHECK, error)
-            return
-        self._health.ok(_CLOUD_CHECK)
+        seen = self._observer.observe()
         after = self._claims()
         # A pod whose claim came or went while Placement was read is left
         # out: better too little for one interval than room promised twice.
@@ -121,20 +119,19 @@ class NodeController:
         if more:
             self._grew()
 
-    def _write(self) -> dict:
-        node = self._get_or_register()
-        status = self._status(node)
+    def _write(self) -> None:
+        self._node = self._get_or_register()
+        status = self._status(self._node)
         if status is None:
-            return node
+            return
         now = time.monotonic()
-        if (same_status(node.get('status') or {}, status)
+        if (same_status(self._node.get('status') or {}, status)
                 and now - self._reported_at < _REPORT_INTERVAL):
-            return node
+            return
         written = self._client.patch_node_status(
             self._conf.node.name, {'status': status})
         self._reported_at = now
-        self._tell(node, written)
-        return written
+        self._tell(self._node, written)
 
     def _architecture(self) -> str:
         return self._seen.architecture if self._seen else ''

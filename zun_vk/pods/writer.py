@@ -95,13 +95,10 @@ class StatusWriter:
             if taken is None:
                 continue
             uid, pod, status = taken
-            try:
-                self._write(uid, pod, status)
-                self._health.ok(_CHECK)
+            if self._health.attempt(_CHECK, self._write, uid, pod, status):
                 pause.reset()
-            except exceptions.RemoteError as error:
+            else:
                 metrics.STATUS_WRITES.labels('retried').inc()
-                self._health.failed(_CHECK, error)
                 self._give_back(uid, pod, status)
                 stop.wait(pause.next())
 

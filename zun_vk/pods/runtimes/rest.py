@@ -40,7 +40,7 @@ LOG = logging.getLogger(__name__)
 _TRANSITION_INTERVAL = 1.0
 # Seconds after which a capsule that is still being made may be deleted.
 _CREATING_PATIENCE = 60.0
-_LIST_CHECK = 'list capsules in Zun'
+_CHECK = 'follow the capsules in Zun'
 
 
 class RestRuntime(base.CapsuleRuntime):
@@ -113,12 +113,10 @@ class RestRuntime(base.CapsuleRuntime):
             stop: threading.Event) -> None:
         pause = backoff.Backoff(1.0, 30.0)
         while not stop.is_set():
-            try:
-                self._round(on_change)
+            if self._health.attempt(_CHECK, self._round, on_change):
                 pause.reset()
                 self._sleep(stop)
-            except exceptions.RemoteError as error:
-                self._health.failed(_LIST_CHECK, error)
+            else:
                 self._list_due = 0.0
                 stop.wait(pause.next())
 
@@ -126,7 +124,6 @@ class RestRuntime(base.CapsuleRuntime):
         if time.monotonic() >= self._list_due:
             self._list(on_change)
             self._list_due = time.monotonic() + self._interval
-            self._health.ok(_LIST_CHECK)
         for capsule in self._store.in_transition():
             self._look(capsule, on_change)
 

@@ -102,10 +102,8 @@ class ControllerTestCase(base.BaseTestCase):
 
     def _round(self, seconds=10):
         """One turn of run()."""
-        self.controller._observe()
-        node = self.controller._write()
+        self.controller.look()
         self.clock.now += seconds
-        return node
 
     def _ready(self):
         ready = next(each for each in self.node['status']['conditions']
