@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import os
 from pathlib import Path
 import shutil
+import signal
 import sys
 
 from devcloud import api
@@ -147,11 +148,12 @@ def show_log(where: paths.Paths, args) -> int:
 
 
 def have_binaries(where: paths.Paths, args) -> int:
-    programs = binaries.Binaries(where, commands.Commands())
+    running = commands.Commands()
+    programs = binaries.Binaries(where, running)
     found: list[Path] = []
     if not programs.find():
         screen = progress.Screen()
-        runner = progress.Runner(screen, lambda: None)
+        runner = progress.Runner(screen, running.abort)
         runner.run([progress.Step(
             clouds.KUBERNETES, lambda: found.append(programs.ensure()),
             log=programs.log)])
@@ -180,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: 0; 1 when something went wrong, 130 on Ctrl-C
     """
     os.umask(0o077)
+    # What was started must not go on when we are told to end
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args = parser().parse_args(argv)
     try:
         return run(args, paths.Paths.from_environment())

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -387,6 +388,7 @@ def main() -> int:
     :returns: 0; 1 if something is wrong, 2 if the machine lacks something
     """
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if lack := preconditions.missing():
         print(f'tools/demo: {lack}', file=sys.stderr)
         return 2
