@@ -23,7 +23,7 @@ OPTS: list[cfg.Opt] = [
         'poll_interval',
         default=10, min=1, max=300,
         help='Seconds between two lists of all capsules. Capsules that are '
-             'being made or deleted are looked at once a second.'),
+             'being made or deleted are looked at more often.'),
 ]
 
 
