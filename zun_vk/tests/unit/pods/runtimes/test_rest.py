@@ -30,9 +30,11 @@ class RestTestCase(base.CloudTestCase):
         self.health = health.Health()
         self.changed = []
         self.stop = threading.Event()
-        patch = mock.patch.object(rest, '_TRANSITION_INTERVAL', 0.02)
-        patch.start()
-        self.addCleanup(patch.stop)
+        for name, value in (('_LOOK_INTERVAL', 0.02),
+                            ('_LOOKS_A_SECOND', 1000)):
+            patch = mock.patch.object(rest, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
         self.runtime = self._make()
 
     def _make(self):
