@@ -69,3 +69,18 @@ class HealthTestCase(base.BaseTestCase):
             self._fail(service='keystone')
             self._fail(service='keystone')
         self.assertEqual(2, len(logs.output), logs.output)
+
+    def test_an_attempt_reports_its_outcome(self):
+        def refuse(*args):
+            raise exceptions.Unreachable('zun', 'refused')
+
+        self.assertFalse(self.health.attempt('look', refuse, 1, 2))
+        self.assertEqual(1, len(self.health.problems()))
+        seen = []
+        self.assertTrue(self.health.attempt('look', seen.append, 3))
+        self.assertEqual(([3], []), (seen, self.health.problems()))
+
+    def test_a_bug_in_an_attempt_is_no_outcome(self):
+        self.assertRaises(ZeroDivisionError, self.health.attempt, 'look',
+                          lambda: 1 / 0)
+        self.assertEqual([], self.health.problems())

@@ -213,6 +213,18 @@ class CreateTestCase(ControllerTestCase):
         self._sync()
         self.assertEqual(2, self.runtime.create.call_count)
 
+    def test_a_list_that_comes_in_between_makes_no_double(self):
+        self._acknowledged()
+        self.listed_at = self.clock.now
+
+        def look_just_before_the_list_is_in(uid):
+            self.listed_at = self.clock.now + 100
+            return []
+
+        self.runtime.of_pod.side_effect = look_just_before_the_list_is_in
+        self._sync()
+        self.runtime.create.assert_not_called()
+
     def test_a_capsule_no_host_could_take_is_given_back_and_tried_again(
             self):
         pod = self._acknowledged()

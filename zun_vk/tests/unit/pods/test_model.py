@@ -58,7 +58,6 @@ class _World:
     def monotonic(self):
         return self.now
 
-
     def pass_time(self, seconds):
         until = self.now + seconds
         for due, make in sorted(self.under_way, key=lambda each: each[0]):
