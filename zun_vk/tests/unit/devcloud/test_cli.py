@@ -11,6 +11,7 @@
 # under the License.
 import io
 import os
+import signal
 import subprocess
 import sys
 from unittest import mock
@@ -35,6 +36,8 @@ class CliTestCase(base.TestCase):
                             ('KUBEBUILDER_ASSETS', ''), ('PATH', '/bin')):
             self.useFixture(fixtures.EnvironmentVariable(name, str(value)))
         self.addCleanup(os.umask, os.umask(0o022))
+        self.addCleanup(signal.signal, signal.SIGTERM,
+                        signal.getsignal(signal.SIGTERM))
         self.patch(paths, 'REGISTRY', self.tmp / 'run')
         self.where = paths.Paths(paths.CHECKOUT, self.state,
                                  self.tmp / 'cache', self.tmp / 'run')

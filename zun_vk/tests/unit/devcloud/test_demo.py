@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import os
+import signal
 from unittest import mock
 
 import hypothesis
@@ -95,6 +96,9 @@ class PreconditionsTestCase(base.TestCase):
             self.assertIn('apt', preconditions.missing())
 
     def test_main_says_what_is_missing_and_exits_2(self):
+        self.addCleanup(os.umask, os.umask(0o022))
+        self.addCleanup(signal.signal, signal.SIGTERM,
+                        signal.getsignal(signal.SIGTERM))
         with mock.patch.object(preconditions, 'missing', autospec=True,
                                return_value='it lacks a thing'):
             self.assertEqual(2, demo.main())
