@@ -176,6 +176,10 @@ class Agent(service.ServiceBase):
         self._spawn('pods', mirror.run, self._stop)
         for number in range(self._conf.pods.workers):
             self._spawn(f'worker-{number}', pods.work, self._stop)
+        # On its own: a crash of it must not build all of this again.
+        self._keep_up('resync', self._resync, pods)
+
+    def _resync(self, pods: pod_controller.PodController) -> None:
         while not self._stop.wait(_RESYNC_INTERVAL):
             pods.resync()
 

@@ -233,7 +233,7 @@ def _from_api_exception(error: k8s.ApiException) -> exceptions.RemoteError:
 def _words(error: k8s.ApiException) -> str:
     """Return the message of the Status object in the answer."""
     try:
-        body = json.loads(error.body)
+        body = json.loads(error.body or '')
         return str(body['message'])
     except (TypeError, ValueError, KeyError):
         return str(error.reason)
