@@ -165,7 +165,7 @@ class TestFaults(base.DevcloudTestCase):
         self.devcloud.stop('zun-api')
         self.wait_node_not_ready('ZunUnavailable', 30)
         hold_for(lambda: self.now(pod)['status']['phase'] == 'Running',
-                 'the pod runs', 20, 1)
+                 'the pod runs', 25, 1)
         self.devcloud.start('zun-api')
 
         self.wait_node_ready()
