@@ -17,7 +17,6 @@ ports, the node with Placement. Leaves all of it running.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
 import functools
 import json
 import os
@@ -31,12 +30,10 @@ import urllib.parse
 
 from devcloud import api
 from devcloud import commands
+from devcloud import demo_view
 from devcloud import errors
-from devcloud import hosts
-from devcloud import identity
 from devcloud import preconditions
 from devcloud import progress
-from devcloud import status
 from devcloud import web
 
 NAMESPACE = 'default'
@@ -46,7 +43,6 @@ PODS = REPLICAS + 1
 READY_SECONDS = 60
 # The agent looks at Placement every 10 s
 CAPACITY_SECONDS = 15
-UID_LABEL = 'zun.openstack.org/uid'
 SERVE = ('mkdir /www; echo "hello from $0" >/www/index.html; '
          'trap exit TERM; httpd -f -p 8080 -h /www & wait')
 
@@ -87,18 +83,6 @@ def manifests() -> dict[str, Any]:
     ]}
 
 
-def is_ready(pod: dict[str, Any]) -> bool:
-    return any(condition['type'] == 'Ready' and condition['status'] == 'True'
-               for condition in pod.get('status', {}).get('conditions', []))
-
-
-def addresses(capsule: dict[str, Any]) -> list[tuple[str, str]]:
-    """A capsule's addresses, each with the ID of its Neutron port."""
-    return [(entry['addr'], entry['port'])
-            for entries in (capsule.get('addresses') or {}).values()
-            for entry in entries]
-
-
 def wrong_addresses(pods: list[dict], capsules: dict[str, dict],
                     ports: dict[str, dict]) -> list[str]:
     """What does not fit between pods, capsules and ports, in words.
@@ -114,7 +98,7 @@ def wrong_addresses(pods: list[dict], capsules: dict[str, dict],
             problems.append(f'pod {name}: Zun has no capsule of it')
             continue
         fixed = {entry['ip_address']
-                 for _, port in addresses(capsules[uid])
+                 for _, port in demo_view.addresses(capsules[uid])
                  for entry in ports.get(port, {}).get('fixed_ips', [])}
         if address not in fixed:
             problems.append(
@@ -132,6 +116,7 @@ class Demo:
     def __init__(self, cloud: api.Devcloud, screen: progress.Screen):
         self._cloud = cloud
         self._screen = screen
+        self._view = demo_view.View(cloud)
         self._wake = threading.Event()
 
     def run(self) -> list[str]:
@@ -148,7 +133,7 @@ class Demo:
         self._remove_earlier()
         pods, problems = self._run_pods()
         self._wait('node', CAPACITY_SECONDS, lambda: self._behind(pods))
-        self._print(pods)
+        self._view.show(pods)
         return problems or self._compare(pods)
 
     def _project_environment(self) -> None:
@@ -211,7 +196,8 @@ class Demo:
 
     def _not_ready(self) -> str:
         pods = self._pods()
-        late = [pod['metadata']['name'] for pod in pods if not is_ready(pod)]
+        late = [pod['metadata']['name'] for pod in pods
+                if not demo_view.is_ready(pod)]
         if len(pods) < PODS:
             late.append(f'{PODS - len(pods)} not created')
         return f'not Ready: {", ".join(late)}' if late else ''
@@ -221,24 +207,14 @@ class Demo:
         events = self._get(f'/api/v1/namespaces/{NAMESPACE}/events'
                            '?fieldSelector=type%3DWarning')['items']
         late = {pod['metadata']['name'] for pod in self._pods()
-                if not is_ready(pod)}
+                if not demo_view.is_ready(pod)}
         return [f'{row["involvedObject"]["name"]}: {row["reason"]}: '
                 f'{row["message"]}' for row in events
                 if row['involvedObject'].get('name') in late][-6:]
 
-    def _capsules(self) -> dict[str, dict]:
-        rows = self._cloud.openstack('admin').zun.must(
-            'GET', '/capsules/?all_projects=1').json()['capsules']
-        return {(row.get('labels') or {}).get(UID_LABEL, row['uuid']): row
-                for row in rows}
-
-    def _ports(self) -> dict[str, dict]:
-        rows = self._cloud.openstack('admin').neutron.must(
-            'GET', '/ports').json()['ports']
-        return {row['id']: row for row in rows}
-
     def _compare(self, pods: list[dict]) -> list[str]:
-        problems = wrong_addresses(pods, self._capsules(), self._ports())
+        problems = wrong_addresses(pods, self._view.capsules(),
+                                   self._view.ports())
         for pod in [] if problems else pods:
             peer = web.Peer(f'http://{pod["status"]["podIP"]}:8080')
             problems += filter(None, [self._wait(
@@ -257,117 +233,13 @@ class Demo:
             return f'no answer at {peer.url} ({error})'
         return '' if b'hello' in reply.body else f'HTTP {reply.status}'
 
-    # -- where people would look
-
-    def _print(self, pods: list[dict]) -> None:
-        node = self._get(f'/api/v1/nodes/{api.NODE}')
-        capsules = self._capsules()
-        shown = [capsules[pod['metadata']['uid']] for pod in pods
-                 if pod['metadata']['uid'] in capsules]
-        self._nodes(node)
-        table('Pods (kubectl get pods -o wide)',
-              ('NAME', 'PHASE', 'READY', 'IP', 'NODE', 'STARTED AFTER'),
-              [(pod['metadata']['name'], pod['status'].get('phase', ''),
-                str(is_ready(pod)), pod['status'].get('podIP', '-'),
-                pod['spec'].get('nodeName', '-'), started_after(pod))
-               for pod in pods])
-        table('Capsules (openstack capsule list)',
-              ('UUID', 'NAME', 'STATUS', 'ADDRESS', 'HOST'),
-              [(row['uuid'], row['name'], row['status'],
-                ','.join(address for address, _ in addresses(row)),
-                row.get('host') or '-') for row in shown])
-        ports = self._ports()
-        table('Neutron ports (openstack port list)',
-              ('ID', 'FIXED IP', 'STATUS', 'BOUND TO', 'DEVICE'),
-              [(port, ','.join(entry['ip_address'] for entry
-                               in ports[port]['fixed_ips']),
-                ports[port]['status'], ports[port]['binding:host_id'],
-                ports[port]['device_id'])
-               for row in shown for _, port in addresses(row)
-               if port in ports])
-        self._allocations(shown)
-
     def _behind(self, pods: list[dict]) -> str:
         """'' once the node shows Placement's figures of after our pods."""
         offered = self._get(f'/api/v1/nodes/{api.NODE}')['status']
-        free = sum(free_vcpus(self._cloud.openstack('admin'), host)
+        free = sum(demo_view.free_vcpus(self._cloud.openstack('admin'), host)
                    for host in self._cloud.hosts())
         wanted = str(free + len(pods))
         return '' if offered['allocatable'].get('cpu') == wanted else 'behind'
-
-    def _nodes(self, node: dict) -> None:
-        offered = node['status'].get('allocatable', {})
-        for host in self._cloud.hosts():
-            admin = self._cloud.openstack('admin')
-            provider = hosts.provider(admin, host)
-            if provider is None:
-                continue
-            stock, used = inventory(admin, provider)
-            table(f'Node {api.NODE} beside Placement (host {host})',
-                  ('RESOURCE', 'NODE ALLOCATABLE', 'PLACEMENT', 'TOTAL',
-                   'RESERVED', 'RATIO', 'USED', 'FREE'),
-                  [(name, offered.get(name, '-'), kind,
-                    *figures(stock[kind], used[kind]))
-                   for name, kind in (('cpu', 'VCPU'),
-                                      ('memory', 'MEMORY_MB'),
-                                      ('ephemeral-storage', 'DISK_GB'))
-                   if kind in stock])
-
-    def _allocations(self, capsules: list[dict]) -> None:
-        placement = self._cloud.openstack('admin').placement
-        lines = []
-        for row in capsules:
-            found = placement.must(
-                'GET', f'/allocations/{row["uuid"]}').json()['allocations']
-            lines += [(row['uuid'], provider, ' '.join(
-                f'{kind}={amount}' for kind, amount
-                in sorted(held['resources'].items())))
-                for provider, held in found.items()]
-        table('Allocations in Placement',
-              ('CONSUMER (CAPSULE)', 'PROVIDER', 'RESOURCES'), lines)
-
-
-def free_vcpus(admin: identity.OpenStack, host: str) -> int:
-    """What Placement has free on a host."""
-    if not (provider := hosts.provider(admin, host)):
-        return 0
-    stock, used = inventory(admin, provider)
-    return int(figures(stock['VCPU'], used['VCPU'])[-1])
-
-
-def inventory(admin: identity.OpenStack,
-              provider: dict[str, Any]) -> tuple[dict, dict]:
-    """A provider's inventories and usages, by resource class."""
-    base = f'/resource_providers/{provider["uuid"]}'
-    return (admin.placement.must(
-                'GET', f'{base}/inventories').json()['inventories'],
-            admin.placement.must('GET', f'{base}/usages').json()['usages'])
-
-
-def figures(stock: dict[str, Any], used: int) -> tuple[str, ...]:
-    """Total, reserved, ratio, used and free of an inventory."""
-    size = int((stock['total'] - stock['reserved'])
-               * stock['allocation_ratio'])
-    return (str(stock['total']), str(stock['reserved']),
-            str(stock['allocation_ratio']), str(used), str(size - used))
-
-
-def started_after(pod: dict[str, Any]) -> str:
-    """Seconds from the pod's creation to Ready, as the cluster saw it."""
-    def when(text: str) -> float:
-        return hosts.reported(text.replace('Z', '+00:00'))
-
-    for condition in pod['status'].get('conditions', []):
-        if condition['type'] == 'Ready' and condition['status'] == 'True':
-            took = (when(condition['lastTransitionTime'])
-                    - when(pod['metadata']['creationTimestamp']))
-            return f'{took:.0f} s'
-    return '-'
-
-
-def table(title: str, titles: tuple[str, ...],
-          lines: Sequence[tuple[str, ...]]) -> None:
-    print(f'\n{title}\n{status.table(titles, lines)}')
 
 
 NEXT = """

@@ -35,8 +35,21 @@ BRIDGE = re.compile(f'{hosts.bridge_prefix()}([0-9a-f]{{4}})[0-9a-f]{{8}}')
 CGROUP = re.compile('zun-vk-devcloud-([0-9a-f]{4})')
 
 
+def namespaces(pid: int | str, proc: Path = processes.PROC) -> set[str]:
+    """What makes a machine of its own for a cloud; empty if it is gone."""
+    try:
+        return {os.readlink(proc / str(pid) / 'ns' / kind)
+                for kind in ('net', 'pid')}
+    except OSError:
+        return set()
+
+
 def marked(proc: Path = processes.PROC) -> dict[int, str]:
-    """Processes that a devcloud's server started: pid and state folder."""
+    """Processes that a devcloud's server started: pid and state folder.
+
+    A cloud inside a container of this machine is found, too: whoever ends
+    processes has to compare namespaces().
+    """
     key = f'{processes.MARKER}='.encode()
     found = {}
     for entry in proc.iterdir():
@@ -147,7 +160,7 @@ class Leftovers:
         own = str(self._where.state)
         count = sum(self._kill_marked(state, leaders if state == own
                                       else set())
-                    for state in set(marked().values()))
+                    for state in set(self._marked_here().values()))
         return [f'ended {count} processes of an earlier cloud'] * bool(count)
 
     def _kill_marked(self, state: str, leaders: set[int]) -> int:
@@ -157,11 +170,25 @@ class Leftovers:
         kept |= {pid for pid in stats
                  if mentions(pid, self._live_docker_folders())}
         kept = descendants({*kept, *leaders, os.getpid()}, stats)
-        lost = {pid for pid, owner in marked().items()
+        lost = {pid for pid, owner in self._marked_here().items()
                 if owner == state and pid in stats and pid not in kept}
         lost = descendants(lost, stats) - kept
         processes.kill_all(sorted(lost))
         return len(lost)
+
+    @staticmethod
+    def _marked_here() -> dict[int, str]:
+        here = namespaces('self')
+        return {pid: state for pid, state in marked().items()
+                if namespaces(pid) == here}
+
+    @staticmethod
+    def _elsewhere() -> set[str]:
+        """The IDs of clouds that run inside containers of this machine."""
+        here = namespaces('self')
+        return {paths.cloud_id(Path(state))
+                for pid, state in marked().items()
+                if namespaces(pid) not in (here, set())}
 
     def _live_docker_folders(self) -> list[Path]:
         """The exec-roots of our running dockerds.
@@ -181,7 +208,9 @@ class Leftovers:
         for name, pid in known.items():
             if pid is None:
                 (self._where.run / f'{name}.pid').unlink(missing_ok=True)
-        kept = {self._where.ident} if docker_lives else set()
+        kept = self._elsewhere() - {self._where.ident}
+        if docker_lives:
+            kept.add(self._where.ident)
         delete_cgroups(kept)
         if not docker_lives:
             unmounted = unmount([self._where.run,

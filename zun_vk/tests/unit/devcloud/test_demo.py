@@ -17,6 +17,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from devcloud import demo
+from devcloud import demo_view
 from devcloud import preconditions
 from zun_vk.tests.unit.devcloud import base
 
@@ -68,7 +69,7 @@ class FiguresTestCase(base.TestCase):
             self, total, reserved, ratio):
         stock = {'total': total, 'reserved': reserved,
                  'allocation_ratio': ratio}
-        free = int(demo.figures(stock, 3)[-1])
+        free = int(demo_view.figures(stock, 3)[-1])
         self.assertEqual(int((total - reserved) * ratio) - 3, free)
 
     def test_the_time_to_ready_is_the_clusters_own(self):
@@ -76,9 +77,9 @@ class FiguresTestCase(base.TestCase):
                  'lastTransitionTime': '2026-11-23T09:00:05Z'}
         row = {'metadata': {'creationTimestamp': '2026-11-23T09:00:01Z'},
                'status': {'conditions': [ready]}}
-        self.assertEqual('4 s', demo.started_after(row))
+        self.assertEqual('4 s', demo_view.started_after(row))
         ready['status'] = 'False'
-        self.assertEqual('-', demo.started_after(row))
+        self.assertEqual('-', demo_view.started_after(row))
 
 
 class PreconditionsTestCase(base.TestCase):

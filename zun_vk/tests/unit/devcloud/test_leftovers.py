@@ -88,6 +88,18 @@ class ProcessesTestCase(base.TestCase):
         self.assertEqual({2: '/a b/.devcloud'},
                          leftovers.marked(self.tmp / 'proc'))
 
+    def test_a_cloud_in_a_container_is_not_on_this_machine(self):
+        for pid, net in ((1, 'net:[1]'), (2, 'net:[1]'), (3, 'net:[2]')):
+            folder = self.tmp / 'proc' / str(pid) / 'ns'
+            folder.mkdir(parents=True)
+            (folder / 'net').symlink_to(net)
+            (folder / 'pid').symlink_to('pid:[1]')
+        one, two, other, gone = (leftovers.namespaces(
+            pid, self.tmp / 'proc') for pid in (1, 2, 3, 4))
+        self.assertEqual(one, two)
+        self.assertNotEqual(one, other)
+        self.assertEqual(set(), gone)
+
     def test_children_belong_to_their_parents(self):
         stats = {pid: processes.Stat('S', parent, 1, 1) for pid, parent
                  in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 1))}
