@@ -92,11 +92,15 @@ class KubeClient:
                           self._coordination.create_namespaced_lease,
                           namespace, lease)
 
-    def replace_lease(self, namespace: str, lease: dict) -> dict:
-        """Write ``lease``; its resourceVersion must be the current one."""
-        return self._call('replace lease',
-                          self._coordination.replace_namespaced_lease,
-                          lease['metadata']['name'], namespace, lease)
+    def patch_lease(self, namespace: str, name: str, patch: dict) -> dict:
+        """Change a lease; a resourceVersion in it must be the current one.
+
+        Not replaced: the client (37) refuses objects with fields that it
+        does not know, and an API server may be newer.
+        """
+        return self._call('patch lease',
+                          self._coordination.patch_namespaced_lease,
+                          name, namespace, patch, _content_type=MERGE)
 
     def get_pod(self, namespace: str, name: str) -> dict:
         return self._call('get pod', self._core.read_namespaced_pod,

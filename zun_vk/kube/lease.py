@@ -67,10 +67,12 @@ class LeaseHeartbeat:
             self._lease = self._get()
         if self._lease is None:
             self._lease = self._client.create_lease(
-                NAMESPACE, self._body({}, node_uid))
+                NAMESPACE, self._body({'name': self._node}, node_uid))
         else:
-            self._lease = self._client.replace_lease(
-                NAMESPACE, self._body(self._lease, node_uid))
+            version = self._lease['metadata']['resourceVersion']
+            self._lease = self._client.patch_lease(
+                NAMESPACE, self._node,
+                self._body({'resourceVersion': version}, node_uid))
 
     def _get(self) -> dict | None:
         try:
@@ -78,14 +80,14 @@ class LeaseHeartbeat:
         except exceptions.NotFound:
             return None
 
-    def _body(self, current: dict, node_uid: str) -> dict:
-        metadata = dict(current.get('metadata', {'name': self._node}))
+    def _body(self, metadata: dict, node_uid: str) -> dict:
         # The Lease goes with its Node.
-        metadata['ownerReferences'] = [{
-            'apiVersion': 'v1', 'kind': 'Node',
-            'name': self._node, 'uid': node_uid}]
-        spec = dict(current.get('spec', {}))
-        spec.update(holderIdentity=self._holder, leaseDurationSeconds=DURATION,
-                    renewTime=times.now_micro())
-        return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',
-                'metadata': metadata, 'spec': spec}
+        owner = {'apiVersion': 'v1', 'kind': 'Node',
+                 'name': self._node, 'uid': node_uid}
+        return {
+            'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',
+            'metadata': metadata | {'ownerReferences': [owner]},
+            'spec': {'holderIdentity': self._holder,
+                     'leaseDurationSeconds': DURATION,
+                     'renewTime': times.now_micro()},
+        }

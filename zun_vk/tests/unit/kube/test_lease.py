@@ -40,7 +40,7 @@ class LeaseHeartbeatTestCase(base.BaseTestCase):
             kube_client.KubeClient, instance=True)
         self.client.get_lease.side_effect = self._get
         self.client.create_lease.side_effect = self._create
-        self.client.replace_lease.side_effect = self._replace
+        self.client.patch_lease.side_effect = self._patch
         self.health = health.Health()
         self.stop = threading.Event()
         self.heartbeat = lease.LeaseHeartbeat(
@@ -56,13 +56,14 @@ class LeaseHeartbeatTestCase(base.BaseTestCase):
             raise exceptions.Conflict('kubernetes', 'exists', 409)
         return self._store(body)
 
-    def _replace(self, namespace, body):
+    def _patch(self, namespace, name, body):
         if self.stored is None:
             raise exceptions.NotFound('kubernetes', 'no', 404)
         if (body['metadata']['resourceVersion']
                 != self.stored['metadata']['resourceVersion']):
             raise exceptions.Conflict('kubernetes', 'changed', 409)
-        return self._store(body)
+        return self._store({part: self.stored[part] | body[part]
+                            for part in ('metadata', 'spec')})
 
     def _store(self, body):
         self.version += 1
@@ -111,6 +112,7 @@ class LeaseHeartbeatTestCase(base.BaseTestCase):
         self._start()
         self._until_renewed()
         self.assertEqual('agent-1', self.stored['spec']['holderIdentity'])
+        self.assertEqual(3, self.stored['spec']['leaseTransitions'])
         self.assertEqual({'a': 'b'}, self.stored['metadata']['labels'])
         self.client.create_lease.assert_not_called()
 
