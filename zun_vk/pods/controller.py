@@ -138,7 +138,9 @@ class PodController:
     def claims(self) -> dict[str, tuple[int, int]]:
         """Return what our pods with a claim in Placement request.
 
-        Without pods that have ended: the scheduler does not count them.
+        Without pods that have ended: the scheduler does not count them. And
+        without capsules that are being made or deleted: Zun claims on the
+        host, after it has answered, and gives back before a capsule is gone.
 
         :returns: by UID, milli-CPU and bytes of memory
         """
@@ -147,6 +149,7 @@ class PodController:
         return {uid: translate.requests(pods[uid])
                 for uid in self._runtime.uids() & pods.keys()
                 if any(c.status != capsule_module.ERROR
+                       and not c.in_transition
                        for c in self._runtime.of_pod(uid))}
 
     def work(self, stop: threading.Event) -> None:
