@@ -73,16 +73,7 @@ def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
     conf(argv, project=PROJECT, prog='zun-vk-agent',
          version=version.version_string())
     logging.setup(conf, PROJECT)
-    for group in opts.SECTIONS:
-        _check(conf, group)
-
-
-def _check(conf: cfg.ConfigOpts, section) -> None:
-    """Read every option once: oslo.config checks values when read."""
-    for group, options in section.list_opts():
-        for option in options:
-            if option.dest in conf[group]:
-                conf[group][option.dest]
+    opts.read_all(conf)
 
 
 if __name__ == '__main__':

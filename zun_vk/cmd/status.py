@@ -48,10 +48,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _options(self) -> upgradecheck.Result:
         """Every option has a value of its type."""
-        def read() -> None:
-            for group, options in opts.list_opts():
-                _read(self._conf[group], options)
-        return _tried(read)
+        return _tried(lambda: opts.read_all(self._conf))
 
     def _kubernetes(self) -> upgradecheck.Result:
         """The kubeconfig file can be used."""
@@ -85,13 +82,6 @@ class Checks(upgradecheck.UpgradeCommands):
         ('OpenStack credentials', _openstack),
         ('Capsule runtime', _runtime),
     )
-
-
-def _read(section: cfg.ConfigOpts.GroupAttr, options: list[cfg.Opt]) -> None:
-    """Read each registered option: oslo.config checks it then."""
-    for option in options:
-        if option.dest in section:
-            section[option.dest]
 
 
 def _tried(call: typing.Callable[[], object]) -> upgradecheck.Result:

@@ -34,6 +34,18 @@ def register_all(conf: cfg.ConfigOpts) -> None:
         section.register_opts(conf)
 
 
+def read_all(conf: cfg.ConfigOpts) -> None:
+    """Read every option once: oslo.config checks a value when it is read.
+
+    :raises cfg.Error, ValueError: an option has a wrong value
+    """
+    for group, options in list_opts():
+        for option in options:
+            # Options of other auth plugins are listed, not registered.
+            if option.dest in conf[group]:
+                conf[group][option.dest]
+
+
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return (section, options) pairs for oslo-config-generator."""
     return [pair for section in SECTIONS for pair in section.list_opts()]
