@@ -45,6 +45,7 @@ LAYERS = ('lint', *STESTR)
 # summary with it.
 MINUTES = {'lint': 10, 'unit': 10, 'functional': 20, 'devcloud': 45,
            'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
+NOISE = 60  # lines shown of a failed stestr's standard error
 
 
 class Binaries:
@@ -81,10 +82,23 @@ class Binaries:
 def run_tests(layer: str, filters: list[str], env: dict[str, str],
               counts: pathlib.Path) -> Outcome:
     """Run one layer with stestr and count what its stream says."""
-    stestr = steps.start(
-        [BIN / 'stestr', '--test-path', f'zun_vk/tests/{layer}', 'run',
-         '--subunit', *STESTR[layer], *filters],
-        env=env, stdout=subprocess.PIPE)
+    # What code under test prints is of interest only where stestr failed.
+    with tempfile.TemporaryFile('w+') as noise:
+        stestr = steps.start(
+            [BIN / 'stestr', '--test-path', f'zun_vk/tests/{layer}', 'run',
+             '--subunit', *STESTR[layer], *filters],
+            env=env, stdout=subprocess.PIPE, stderr=noise)
+        outcome = follow(layer, stestr, counts)
+        if outcome.problem:
+            noise.seek(0)
+            say(''.join(noise.readlines()[-NOISE:]))
+    outcome.take(counts)
+    return outcome
+
+
+def follow(layer: str, stestr: subprocess.Popen,
+           counts: pathlib.Path) -> Outcome:
+    """Count a running stestr's stream until both have ended."""
     each = ['--each'] if layer == 'devcloud' else []
     counter = steps.start(
         [BIN / 'python', '-m', 'tools.testlayers.count', *each, layer, counts],
@@ -100,7 +114,6 @@ def run_tests(layer: str, filters: list[str], env: dict[str, str],
     finally:
         # It ends by itself once the last writer of the stream is gone.
         steps.wait(counter, 'counting', 1, quiet=True)
-    outcome.take(counts)
     return outcome
 
 
