@@ -214,8 +214,14 @@ def well(admin: identity.OpenStack, host: str, since: float) -> str:
     return '' if provider(admin, host) else 'no provider in Placement'
 
 
-def reported(text: str) -> float:
-    """A timestamp of Zun (UTC) in seconds since the epoch."""
+def reported(text: str | None) -> float:
+    """A timestamp of Zun (UTC) in seconds since the epoch.
+
+    :param text: None for a service that is registered and has not reported
+        yet: Zun calls it up all the same
+    """
+    if text is None:
+        return float('-inf')
     found = datetime.datetime.fromisoformat(text)
     if found.tzinfo is None:
         found = found.replace(tzinfo=datetime.UTC)
