@@ -26,7 +26,8 @@ class WellTestCase(test_base.BaseTestCase):
         admin = mock.Mock()
         admin.zun.must.return_value.json.return_value = {'services': [
             {'host': 'vm', 'state': 'up', 'last_seen_up': last_seen_up}]}
-        with mock.patch.object(hosts, 'provider', return_value={'uuid': 'u'}):
+        with mock.patch.object(hosts, 'provider', autospec=True,
+                               return_value={'uuid': 'u'}):
             return hosts.well(admin, 'vm', self.SINCE)
 
     def test_a_host_that_reported_after_its_start_is_well(self):
