@@ -203,7 +203,7 @@ class PodController:
             self._refuse(pod, error)
             return
         memory.acknowledged = True
-        self._publish(pod, pod_status.pending(
+        self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now()))
 
     def _create(self, pod: dict, capsule: None, memory: _Memory) -> None:
@@ -238,7 +238,7 @@ class PodController:
                 memory: _Memory) -> None:
         if not capsule.creating:
             self._queue.forget(capsule.uid)
-        self._publish(pod, pod_status.from_capsule(
+        self._writer.publish(pod, pod_status.from_capsule(
             pod, capsule, self._host_ip, times.now()))
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
@@ -268,7 +268,7 @@ class PodController:
     def _lost(self, pod: dict, capsule: None, memory: _Memory) -> None:
         message = 'Zun no longer has the capsule of this pod'
         self._recorder.pod(pod, events.WARNING, LOST, message, once=True)
-        self._publish(pod, pod_status.failed(
+        self._writer.publish(pod, pod_status.failed(
             pod, self._host_ip, times.now(), LOST, message))
 
     def _wait(self, pod: dict, capsule: capsule_module.Capsule | None,
@@ -316,13 +316,13 @@ class PodController:
     def _refuse(self, pod: dict, error: exceptions.UnsupportedPod) -> None:
         self._recorder.pod(pod, events.WARNING, UNSUPPORTED, str(error),
                            once=True)
-        self._publish(pod, pod_status.failed(
+        self._writer.publish(pod, pod_status.failed(
             pod, self._host_ip, times.now(), UNSUPPORTED, str(error)))
 
     def _creation_failed(self, pod: dict, message: str,
                          memory: _Memory) -> None:
         self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
-        self._publish(pod, pod_status.pending(
+        self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now(),
             pod_status.Waiting('CreateContainerError', message)))
         delay = self._queue.retry(pod['metadata']['uid'])
@@ -337,9 +337,6 @@ class PodController:
             self._recorder.pod(
                 pod, events.NORMAL, _TOKEN, 'This node mounts no service '
                 'account token into its pods', once=True)
-
-    def _publish(self, pod: dict, status: dict) -> None:
-        self._writer.publish(pod, status)
 
 
 def _reason(capsule: capsule_module.Capsule) -> str:
