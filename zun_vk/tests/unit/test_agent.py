@@ -44,8 +44,9 @@ class AgentBase(cloud_base.CloudTestCase):
         self.addCleanup(self.agent.stop)
 
     def _names(self):
-        return {thread.name for thread in self.agent._threads
-                if thread.is_alive()}
+        held = self.agent._held
+        return set(self.agent._threads.running()
+                   + (held._threads.running() if held else []))
 
     def _until(self, condition, what):
         return wait.wait_for(condition, what, timeout=10, interval=0.005)
@@ -66,7 +67,7 @@ class AgentTestCase(AgentBase):
         self.kube.api.answers.append(
             http.Response(200, {'metadata': {'uid': 'cluster'}}))
         self._start()
-        names = {'events', 'main', 'node', 'capsules', 'status', 'pods',
+        names = {'events', 'node', 'capsules', 'status', 'pods',
                  'worker-0', 'worker-1', 'worker-2'}
         self._until(lambda: names <= self._names(), 'the threads')
         self.agent.stop()
@@ -106,56 +107,6 @@ class AgentTestCase(AgentBase):
             self.conf, 'mutate_config_files', reloaded.set))
         signal.raise_signal(signal.SIGHUP)
         self.assertTrue(reloaded.is_set())
-
-
-class KeepUpTestCase(AgentBase):
-
-    def setUp(self):
-        super().setUp()
-        self.useFixture(fixtures.MockPatchObject(
-            agent.backoff.Backoff, 'next', lambda self: 0.001))
-
-    def test_a_part_that_crashes_is_begun_again(self):
-        runs, done = [], threading.Event()
-
-        def part():
-            runs.append(True)
-            if len(runs) < 3:
-                raise ZeroDivisionError('bug')
-            done.set()
-
-        self.agent._spawn('part', part)
-        self.addCleanup(self.agent.stop)
-        self.assertTrue(done.wait(10))
-        self.assertEqual(3, len(runs))
-
-    def test_a_part_that_ends_stays_ended(self):
-        runs = []
-        self.agent._spawn('part', runs.append, True)
-        self.addCleanup(self.agent.stop)
-        self._until(lambda: not self._names(), 'the end')
-        self.assertEqual([True], runs)
-
-    def test_a_crash_of_the_resync_starts_nothing_twice(self):
-        crashed = threading.Event()
-
-        def crash(controller):
-            crashed.set()
-            raise ZeroDivisionError('bug')
-
-        self.useFixture(fixtures.MockPatchObject(
-            agent, '_RESYNC_INTERVAL', 0.02))
-        self.useFixture(fixtures.MockPatchObject(
-            agent.pod_controller.PodController, 'resync', crash))
-        for _ in range(5):
-            self.kube.api.answers.append(
-                http.Response(200, {'metadata': {'uid': 'cluster'}}))
-        self._start()
-        self.assertTrue(crashed.wait(10))
-        wait.hold_for(
-            lambda: [thread.name for thread in
-                     self.agent._threads].count('worker-0') <= 1,
-            'one worker of a name', 0.3)
 
 
 class PreflightTestCase(AgentBase):

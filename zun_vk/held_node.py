@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One node that this agent holds: all its parts, built and run.
+
+Flows in: the configuration, the cluster's identity and clients. Flows out:
+a Node that is true and pods that run, until ``stop``. Nothing here outlives
+a stop: capsules, Pods and the Node stay as they are, and whoever holds the
+node next begins with what the API server and Zun know.
+"""
+
+import typing
+
+from oslo_config import cfg
+
+from zun_vk import health as health_module
+from zun_vk import threads
+from zun_vk.cloud import placement
+from zun_vk.cloud import sessions
+from zun_vk.cloud import zun
+from zun_vk.kube import client as kube_client
+from zun_vk.kube import events
+from zun_vk.kube import podsource
+from zun_vk.kube import reflector
+from zun_vk.kube import workqueue
+from zun_vk.node import controller as node_controller
+from zun_vk.node import observer
+from zun_vk.pods import controller as pod_controller
+from zun_vk.pods import identity
+from zun_vk.pods import writer
+from zun_vk.pods.runtimes import base
+
+_RESYNC_INTERVAL = 60.0
+
+
+class HeldNode:
+    """The parts of one node.
+
+    :param owner: the node, and the cluster it is in
+    :param client: the API server, with the rights of the node
+    :param make_runtime: from ``base.find``
+    :param on_registered: called once, with the Node, when it exists
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
+                 client: kube_client.KubeClient,
+                 health: health_module.Health,
+                 make_runtime: base.Factory,
+                 on_registered: typing.Callable[[dict], None]):
+        self._conf = conf
+        self._on_registered = on_registered
+        self._threads = threads.Threads()
+        self._queue = workqueue.WorkQueue()
+        self._recorder = events.EventRecorder(client, owner.node)
+        self._writer = writer.StatusWriter(client, health, self._queue.add)
+        self._runtime = make_runtime(conf, owner, health)
+        self._pods = pod_controller.PodController(
+            client, self._runtime, self._recorder, self._queue, self._writer,
+            str(conf.node.address))
+        self._mirror = reflector.Reflector(
+            podsource.PodSource(client, owner.node), name='pods',
+            on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
+        self._pods.follow(self._mirror)
+        self._nodes = node_controller.NodeController(
+            conf, client,
+            observer.CloudObserver(
+                zun.ZunClient(sessions.ServiceAccess(conf, 'zun')),
+                placement.PlacementClient(
+                    sessions.ServiceAccess(conf, 'placement'))),
+            health, self._recorder, self._pods.claims,
+            self._pods.capacity_grew)
+
+    def start(self) -> None:
+        """Start all threads; does not wait for them."""
+        stop, spawn = self._threads.stop, self._threads.spawn
+        spawn('events', self._recorder.run, stop)
+        spawn('node', self._nodes.run, stop, self._on_registered)
+        spawn('capsules', self._runtime.run, self._queue.add, stop)
+        spawn('status', self._writer.run, stop)
+        spawn('pods', self._mirror.run, stop)
+        for number in range(self._conf.pods.workers):
+            spawn(f'worker-{number}', self._pods.work, stop)
+        spawn('resync', self._resync)
+
+    def stop(self) -> None:
+        """Tell all threads to end; does not wait for them."""
+        self._threads.stop.set()
+        self._queue.shut_down()
+        self._recorder.wake()
+        self._writer.wake()
+        self._runtime.look_soon()
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait for the threads; return the names of those that still run."""
+        return self._threads.join(seconds)
+
+    def _resync(self) -> None:
+        while not self._threads.stop.wait(_RESYNC_INTERVAL):
+            self._pods.resync()
