@@ -30,6 +30,8 @@ from zun_vk import held_node
 from zun_vk import metrics
 from zun_vk import threads
 from zun_vk.cloud import sessions
+from zun_vk.cloud import throttle
+from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease
@@ -59,6 +61,8 @@ class Agent(service.ServiceBase):
         self._lease_client = kube_client.KubeClient(conf)
         self._zun_access = sessions.ServiceAccess(conf, 'zun')
         self._placement_access = sessions.ServiceAccess(conf, 'placement')
+        self._throttles = throttle.Throttles(
+            zun.SERVICE, conf.zun.requests_per_second)
         self._make_runtime = base.find(conf)
         self._held: held_node.HeldNode | None = None
 
@@ -102,6 +106,7 @@ class Agent(service.ServiceBase):
     def stop(self) -> None:
         """End all threads; capsules and the node stay as they are."""
         self._stop.set()
+        self._throttles.close()
         if self._held:
             self._held.stop()
         late = self._threads.join(_STOP_PATIENCE)
@@ -135,7 +140,7 @@ class Agent(service.ServiceBase):
         owner = identity.Owner(cluster, self._conf.node.name)
         self._held = held_node.HeldNode(
             self._conf, owner, self._client, self._health,
-            self._make_runtime, self._registered)
+            self._throttles, self._make_runtime, self._registered)
         self._held.start()
 
     def _registered(self, node: dict) -> None:

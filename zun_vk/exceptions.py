@@ -58,6 +58,9 @@ class RemoteError(ZunVkError):
     :param status: HTTP status, 0 where there was no answer
     """
 
+    #: Seconds the service asks to wait before the next attempt.
+    retry_after: float = 0
+
     def __init__(self, service: str, message: str, status: int = 0):
         super().__init__(f'{service}: {message}')
         self.service = service
@@ -77,18 +80,25 @@ class NotSent(Unreachable):
 
 
 class Unavailable(RemoteError):
-    """The service answered that it cannot serve now (5xx)."""
+    """The service answered that it cannot serve now (5xx).
+
+    :param retry_after: seconds the service asks to wait, 0 if it says none
+    """
+
+    def __init__(self, service: str, message: str, status: int = 0,
+                 retry_after: float = 0):
+        super().__init__(service, message, status)
+        self.retry_after = retry_after
 
 
 class Throttled(Unavailable):
-    """The service asks for fewer requests (429).
+    """The service asks for fewer requests (429); it did nothing.
 
     :param retry_after: seconds the service asks to wait, 0 if it says none
     """
 
     def __init__(self, service: str, message: str, retry_after: float = 0):
-        super().__init__(service, message, 429)
-        self.retry_after = retry_after
+        super().__init__(service, message, 429, retry_after)
 
 
 class AccessDenied(RemoteError):

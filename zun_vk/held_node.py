@@ -25,6 +25,7 @@ from zun_vk import health as health_module
 from zun_vk import threads
 from zun_vk.cloud import placement
 from zun_vk.cloud import sessions
+from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
@@ -46,6 +47,7 @@ class HeldNode:
 
     :param owner: the node, and the cluster it is in
     :param client: the API server, with the rights of the node
+    :param throttles: the gates before Zun's endpoints, of the whole agent
     :param make_runtime: from ``base.find``
     :param on_registered: called once, with the Node, when it exists
     """
@@ -53,6 +55,7 @@ class HeldNode:
     def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
                  client: kube_client.KubeClient,
                  health: health_module.Health,
+                 throttles: throttle.Throttles,
                  make_runtime: base.Factory,
                  on_registered: typing.Callable[[dict], None]):
         self._conf = conf
@@ -61,7 +64,7 @@ class HeldNode:
         self._queue = workqueue.WorkQueue()
         self._recorder = events.EventRecorder(client, owner.node)
         self._writer = writer.StatusWriter(client, health, self._queue.add)
-        self._runtime = make_runtime(conf, owner, health)
+        self._runtime = make_runtime(conf, owner, health, throttles)
         self._pods = pod_controller.PodController(
             client, self._runtime, self._recorder, self._queue, self._writer,
             str(conf.node.address))
@@ -72,7 +75,8 @@ class HeldNode:
         self._nodes = node_controller.NodeController(
             conf, client,
             observer.CloudObserver(
-                zun.ZunClient(sessions.ServiceAccess(conf, 'zun')),
+                zun.ZunClient(sessions.ServiceAccess(conf, 'zun'),
+                              throttles),
                 placement.PlacementClient(
                     sessions.ServiceAccess(conf, 'placement'))),
             health, self._recorder, self._pods.claims,

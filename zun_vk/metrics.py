@@ -24,6 +24,9 @@ API_CALLS = prometheus_client.Counter(
 API_SECONDS = prometheus_client.Histogram(
     'zun_vk_api_call_seconds', 'Time remote services took to answer.',
     ['service', 'call'])
+THROTTLE_SECONDS = prometheus_client.Counter(
+    'zun_vk_throttle_wait_seconds_total',
+    'Time that calls waited for their turn, together.', ['service'])
 SYNCS = prometheus_client.Counter(
     'zun_vk_pod_syncs_total', 'Looks of a worker at a pod, by result.',
     ['result'])

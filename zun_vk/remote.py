@@ -9,14 +9,20 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What every call to a remote service shares: a timer and a counter."""
+"""What every call to a remote service shares: a timer, a counter, errors."""
 
 import contextlib
+import datetime
+import email.utils
+import math
 import time
 import typing
 
 from zun_vk import exceptions
 from zun_vk import metrics
+
+# Seconds; a service that asks for a longer pause is asked again after it.
+_LONGEST_PAUSE = 300.0
 
 
 @contextlib.contextmanager
@@ -48,7 +54,35 @@ def from_status(service: str, status: int, message: str,
     """
     if status == 429:
         return exceptions.Throttled(service, message, retry_after)
-    return _error_class(status)(service, message, status)
+    kind = _error_class(status)
+    if issubclass(kind, exceptions.Unavailable):
+        return kind(service, message, status, retry_after)
+    return kind(service, message, status)
+
+
+def seconds_to_wait(header: object) -> float:
+    """Return the seconds that a Retry-After header asks for.
+
+    :param header: seconds or an HTTP date
+    :returns: within bounds; 0 for no header, or one that makes no sense
+    """
+    text = str(header or '').strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _seconds_until(text)
+    if not math.isfinite(seconds):
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        at = email.utils.parsedate_to_datetime(date)
+        return (at - datetime.datetime.now(datetime.UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        # No date, or one without a time zone.
+        return 0.0
 
 
 def _error_class(status: int) -> type[exceptions.RemoteError]:

@@ -103,7 +103,8 @@ def translated(service: str) -> typing.Iterator[None]:
     except ks_exceptions.HttpError as error:
         raise remote.from_status(
             service, error.http_status, _words(error),
-            float(getattr(error, 'retry_after', 0) or 0)) from error
+            remote.seconds_to_wait(
+                getattr(error, 'retry_after', 0))) from error
     except ks_exceptions.ConnectionError as error:
         kind = (exceptions.NotSent if _never_connected(error)
                 else exceptions.Unreachable)

@@ -13,6 +13,8 @@
 
 Facts this stands on (Zun 18.0.0): a GET is answered from Zun's database; a
 POST answers after scheduling; a list is cut at the server's max_limit.
+python-zunclient fails at every error with a Retry-After header but 413: the
+header is taken from it and read here.
 """
 
 import contextlib
@@ -25,21 +27,32 @@ from zunclient import exceptions as zun_exceptions
 from zun_vk import exceptions
 from zun_vk import remote
 from zun_vk.cloud import sessions
+from zun_vk.cloud import throttle
 
 SERVICE = 'zun'
 # 1.38 brings annotations on capsules; every later one is compatible.
 API_VERSION = '1.38'
 _PAGE = 500
+# Seconds a call waits for its turn; longer, and its caller does better to
+# look at something else meanwhile.
+_PATIENCE = 10.0
+# Where Retry-After is kept from python-zunclient.
+_WAIT_HEADER = 'X-Zun-VK-Retry-After'
 
 
 class ZunClient:
     """Zun as one project sees it; safe to share by threads.
 
     :param access: session of the project
+    :param throttles: the gates before Zun's endpoints, shared by all clients
+
+    Every call may raise Throttled without having sent anything.
     """
 
-    def __init__(self, access: sessions.ServiceAccess):
+    def __init__(self, access: sessions.ServiceAccess,
+                 throttles: throttle.Throttles):
         self._access = access
+        self._throttles = throttles
 
     def list_capsules(self) -> list[dict]:
         """Return all capsules of the project, the oldest first."""
@@ -88,11 +101,30 @@ class ZunClient:
     def _client(self, call: str) -> typing.Iterator[typing.Any]:
         adapter = self._access.adapter()
         client = zun_client.Client(
-            API_VERSION, session=adapter.session,
+            API_VERSION, session=_Session(adapter.session),
             endpoint_override=adapter.endpoint_override,
             service_type=adapter.service_type)
-        with remote.measured(SERVICE, call), _translated(call):
+        gate = self._throttles.at(adapter.endpoint_override or '')
+        with (gate.turn(_PATIENCE), remote.measured(SERVICE, call),
+              _translated(call)):
             yield client
+
+
+class _Session:
+    """A session whose answers python-zunclient can read."""
+
+    def __init__(self, session: typing.Any):
+        self._session = session
+
+    def __getattr__(self, name: str) -> typing.Any:
+        return getattr(self._session, name)
+
+    def request(self, *args, **kwargs) -> typing.Any:
+        response = self._session.request(*args, **kwargs)
+        if 'Retry-After' in response.headers:
+            response.headers[_WAIT_HEADER] = response.headers.pop(
+                'Retry-After')
+        return response
 
 
 @contextlib.contextmanager
@@ -107,7 +139,8 @@ def _translated(call: str) -> typing.Iterator[None]:
                 error.http_status) from error
         raise remote.from_status(
             SERVICE, error.http_status, _words(error),
-            _seconds(getattr(error, 'retry_after', 0))) from error
+            remote.seconds_to_wait(
+                error.response.headers.get(_WAIT_HEADER))) from error
     except zun_exceptions.ClientException as error:
         raise exceptions.Unreachable(SERVICE, str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -129,10 +162,3 @@ def _by_zun_itself(error: zun_exceptions.HttpError) -> bool:
 def _words(error: zun_exceptions.HttpError) -> str:
     """Return Zun's own words: the title and, where given, the detail."""
     return str(error.message or error.details or error)
-
-
-def _seconds(text: object) -> float:
-    try:
-        return float(str(text))
-    except ValueError:
-        return 0

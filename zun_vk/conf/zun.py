@@ -24,6 +24,14 @@ OPTS: list[cfg.Opt] = [
         default=10, min=1, max=300,
         help='Seconds between two lists of all capsules. Capsules that are '
              'being made or deleted are looked at more often.'),
+    cfg.FloatOpt(
+        'requests_per_second',
+        default=200, min=0.1, max=10000,
+        help='Most requests a second to one endpoint of Zun, over all '
+             'threads; as many may follow one another at once. It protects '
+             'Zun from an agent that runs away and is far above what normal '
+             'work needs. What Zun asks for itself, by answers 429 or 503 '
+             'with Retry-After, is obeyed beside it.'),
 ]
 
 

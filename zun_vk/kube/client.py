@@ -231,7 +231,8 @@ def _field(answer: dict, *path: str) -> str:
 def _from_api_exception(error: k8s.ApiException) -> exceptions.RemoteError:
     status = error.status or 0
     return remote.from_status(SERVICE, status, _words(error),
-                              _retry_after(error.headers))
+                              remote.seconds_to_wait(
+                                  (error.headers or {}).get('Retry-After')))
 
 
 def _words(error: k8s.ApiException) -> str:
@@ -241,10 +242,3 @@ def _words(error: k8s.ApiException) -> str:
         return str(body['message'])
     except (TypeError, ValueError, KeyError):
         return str(error.reason)
-
-
-def _retry_after(headers: typing.Mapping | None) -> float:
-    try:
-        return float((headers or {}).get('Retry-After', 0))
-    except ValueError:
-        return 0

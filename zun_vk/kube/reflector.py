@@ -154,7 +154,8 @@ class Reflector:
             except Exception as exc:  # the top of a thread
                 if not stop.is_set():
                     self._failed(exc)
-                    stop.wait(self._retry.next())
+                    stop.wait(max(self._retry.next(),
+                                  getattr(exc, 'retry_after', 0)))
         closer.join()
 
     def _close_at(self, stop: threading.Event) -> None:

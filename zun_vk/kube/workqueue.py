@@ -69,9 +69,10 @@ class WorkQueue:
         with self._changed:
             self._add_after(key, seconds)
 
-    def retry(self, key: str) -> float:
+    def retry(self, key: str, at_least: float = 0.0) -> float:
         """Ask for work on a key that failed, later each time.
 
+        :param at_least: seconds that a remote service asked to wait
         :returns: the seconds it will wait
         """
         with self._changed:
@@ -79,7 +80,7 @@ class WorkQueue:
                 self._failures[key] = backoff.Backoff(
                     self._base, self._cap, clock=self._clock,
                     chance=self._chance)
-            delay = self._failures[key].next()
+            delay = max(at_least, self._failures[key].next())
             self._add_after(key, delay)
             return delay
 

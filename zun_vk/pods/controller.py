@@ -164,7 +164,7 @@ class PodController:
             except exceptions.RemoteError as error:
                 metrics.SYNCS.labels('retried').inc()
                 LOG.debug('Pod %s will be tried again: %s', uid, error)
-                self._queue.retry(uid)
+                self._queue.retry(uid, error.retry_after)
             except Exception:  # the top of a thread
                 metrics.SYNCS.labels('crashed').inc()
                 LOG.exception('Pod %s could not be handled', uid)
@@ -224,6 +224,9 @@ class PodController:
                 exceptions.NotSent) as error:
             self._creation_failed(pod, error.message, memory)
             return
+        except exceptions.Throttled:
+            # Not done, and no fault of the pod's: later, without a word.
+            raise
         except exceptions.RemoteError as error:
             # Its outcome is unknown: a list must show it first.
             memory.absent_after = self._clock() + SETTLE

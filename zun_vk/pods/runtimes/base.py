@@ -12,7 +12,7 @@
 """What a capsule runtime offers the pod controller.
 
 Runtimes are found by name in the entry point namespace
-``zun_vk.capsule_runtime`` and made with (conf, owner, health).
+``zun_vk.capsule_runtime`` and made with (conf, owner, health, throttles).
 """
 
 import abc
@@ -25,6 +25,7 @@ import stevedore.exception
 
 from zun_vk import exceptions
 from zun_vk import health as health_module
+from zun_vk.cloud import throttle
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
@@ -49,7 +50,7 @@ class CapsuleRuntime(abc.ABC):
         """Make the capsule of ``pod``.
 
         :raises Rejected, AccessDenied, NotFound, Conflict: it was refused
-        :raises NotSent: nobody was asked
+        :raises NotSent, Throttled: nobody was asked, or it was not done
         :raises RemoteError: any other: it may have been made
         """
 
@@ -95,7 +96,8 @@ class Factory(typing.Protocol):
     """What an entry point of the namespace names: the runtime's class."""
 
     def __call__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
-                 health: health_module.Health) -> CapsuleRuntime:
+                 health: health_module.Health,
+                 throttles: throttle.Throttles) -> CapsuleRuntime:
         ...
 
 

@@ -27,6 +27,7 @@ from oslo_log import log as logging
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.cloud import sessions
+from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.pods import capsule as capsule_module
@@ -51,15 +52,17 @@ class RestRuntime(base.CapsuleRuntime):
 
     :param conf: options; sections ``[zun]`` and ``[tenants]``
     :param owner: whose capsules to handle
+    :param throttles: the gates before Zun's endpoints
     """
 
     def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
-                 health: health_module.Health):
+                 health: health_module.Health,
+                 throttles: throttle.Throttles):
         self._owner = owner
         self._health = health
         self._interval = conf.zun.poll_interval
         self._zun = zun.ZunClient(sessions.ServiceAccess(
-            conf, 'zun', conf.tenants.default_project))
+            conf, 'zun', conf.tenants.default_project), throttles)
         self._store = store.CapsuleStore()
         self._listed_at = float('-inf')
         self._list_due = 0.0

@@ -9,6 +9,9 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import datetime
+import email.utils
+
 import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
@@ -39,10 +42,41 @@ class FromStatusTestCase(base.BaseTestCase):
         self.assertEqual(
             7, remote.from_status('zun', 429, 'words', 7).retry_after)
 
+    def test_an_outage_may_say_when_it_ends(self):
+        self.assertEqual(
+            7, remote.from_status('zun', 503, 'words', 7).retry_after)
+
     @hypothesis.given(st.integers(0, 999), st.text())
     def test_any_status_is_a_remote_error(self, status, message):
         error = remote.from_status('zun', status, message)
         self.assertIsInstance(error, exceptions.RemoteError)
+
+
+class SecondsToWaitTestCase(base.BaseTestCase):
+
+    def test_seconds_are_read(self):
+        for header, seconds in (('7', 7), (' 0.5 ', 0.5), (3, 3)):
+            self.assertEqual(seconds, remote.seconds_to_wait(header))
+
+    def test_a_date_is_read(self):
+        date = email.utils.format_datetime(
+            datetime.datetime.now(datetime.UTC)
+            + datetime.timedelta(seconds=100), usegmt=True)
+        self.assertTrue(90 < remote.seconds_to_wait(date) <= 100, date)
+
+    def test_what_makes_no_sense_is_no_wait(self):
+        for header in (None, '', 'soon', '-5', 'nan', 'inf',
+                       'Fri, 31 Dec 1999 23:59:59 GMT',
+                       'Fri, 31 Dec 2999 23:59:59', '٣ apples'):
+            self.assertEqual(0, remote.seconds_to_wait(header), header)
+
+    def test_no_wait_is_endless(self):
+        for header in ('1e9', 'Fri, 31 Dec 2999 23:59:59 GMT'):
+            self.assertEqual(300, remote.seconds_to_wait(header))
+
+    @hypothesis.given(st.one_of(st.text(), st.floats(), st.integers()))
+    def test_any_header_is_bounded(self, header):
+        self.assertTrue(0 <= remote.seconds_to_wait(header) <= 300)
 
 
 class MeasuredTestCase(base.BaseTestCase):

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 from zun_vk import exceptions
+from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.pods import translate
 from zun_vk.tests.unit.cloud import base
@@ -20,7 +21,9 @@ class ZunClientTestCase(base.CloudTestCase):
 
     def setUp(self):
         super().setUp()
-        self.zun = zun.ZunClient(self.access(project_id=self.cloud.project))
+        self.throttles = throttle.Throttles('zun', 1000)
+        self.zun = zun.ZunClient(
+            self.access(project_id=self.cloud.project), self.throttles)
 
     def _template(self, **pod):
         return translate.translate(strategies.pod(**pod),
@@ -58,7 +61,8 @@ class ZunClientTestCase(base.CloudTestCase):
         self.assertEqual([], self.zun.list_capsules())
 
     def test_services_are_listed_with_the_admins_credentials(self):
-        services = zun.ZunClient(self.access()).list_services()
+        services = zun.ZunClient(
+            self.access(), self.throttles).list_services()
         self.assertEqual([('host-0', 'zun-compute', 'up', False)], [
             (one['host'], one['binary'], one['state'], one['disabled'])
             for one in services])
@@ -140,3 +144,34 @@ class ZunClientTestCase(base.CloudTestCase):
         self.zun.list_capsules()
         self.cloud.zun.fail_next('GET', status=401)
         self.assertEqual([], self.zun.list_capsules())
+
+    def refuse(self, status, header, **fault):
+        headers = {} if header is None else {'Retry-After': header}
+        return self.cloud.zun.fail_next(
+            status=status, headers=headers,
+            body={'errors': [{'title': 'words', 'detail': 'words'}]}, **fault)
+
+    def test_what_zun_asks_for_is_read(self):
+        for status, header, kind, seconds in (
+                (429, '7', exceptions.Throttled, 7),
+                (429, 'soon', exceptions.Throttled, 0),
+                (503, '7', exceptions.Unavailable, 7),
+                (503, '86400', exceptions.Unavailable, 300),
+                (503, None, exceptions.Unavailable, 0)):
+            self.zun._throttles = throttle.Throttles('zun', 1000)
+            self.refuse(status, header)
+            error = self.assertRaises(kind, self.zun.list_capsules)
+            self.assertEqual((seconds, 'words', status), (
+                error.retry_after, error.message, error.status))
+
+    def test_a_pause_is_kept_by_every_client_and_nothing_is_sent(self):
+        another = zun.ZunClient(self.access(), self.throttles)
+        self.refuse(429, '60', times=100)
+        self.assertRaises(exceptions.Throttled, self.zun.list_capsules)
+        sent = self.cloud.zun.count('GET', '/v1/capsules')
+        for call in (self.zun.list_capsules, another.list_services,
+                     lambda: another.create_capsule(self._template())):
+            error = self.assertRaises(exceptions.Throttled, call)
+            self.assertTrue(50 < error.retry_after < 75, error.retry_after)
+        self.assertEqual(sent, self.cloud.zun.count('GET', '/v1/capsules'))
+        self.assertEqual(0, self.cloud.zun.created)

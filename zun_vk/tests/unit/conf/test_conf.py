@@ -44,7 +44,8 @@ class ConfTestCase(base.BaseTestCase):
              conf.node.pods_per_host, conf.node.taint, conf.node.labels))
         self.assertEqual(('rest', 16), (conf.pods.capsule_runtime,
                                         conf.pods.workers))
-        self.assertEqual(10, conf.zun.poll_interval)
+        self.assertEqual((10, 200), (conf.zun.poll_interval,
+                                     conf.zun.requests_per_second))
         self.assertEqual(('127.0.0.1', 0),
                          (conf.metrics.address, conf.metrics.port))
         for section in ('zun', 'placement'):
@@ -67,6 +68,7 @@ class ConfTestCase(base.BaseTestCase):
                 ('node', 'labels', 'no-colon'),
                 ('kubernetes', 'timeout', '0'), ('pods', 'workers', '0'),
                 ('pods', 'workers', '1000'), ('zun', 'poll_interval', '0'),
+                ('zun', 'requests_per_second', '0'),
                 ('metrics', 'port', '70000')):
             error = self.assertRaises((cfg.Error, ValueError), self._value,
                                       section, name, text)

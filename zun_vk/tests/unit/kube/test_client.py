@@ -133,7 +133,8 @@ class FailuresTestCase(ClientTestCase):
                               self.client.get_node, 'n')
 
     def test_the_time_to_wait_is_read(self):
-        for text, seconds in (('7', 7), ('soon', 0), (None, 0)):
+        for text, seconds in (('7', 7), ('soon', 0), (None, 0),
+                              ('86400', 300)):
             self._answer(429, {}, {'Retry-After': text} if text else {})
             error = self.assertRaises(exceptions.Throttled,
                                       self.client.get_node, 'n')

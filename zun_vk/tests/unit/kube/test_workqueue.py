@@ -121,6 +121,10 @@ class WorkQueueTestCase(base.BaseTestCase):
             [self.queue.retry('a') for _ in range(11)])
         self.assertEqual(1, self.queue.retry('b'))
 
+    def test_a_retry_waits_at_least_as_long_as_a_service_asks(self):
+        self.assertEqual([5, 5, 5, 8],
+                         [self.queue.retry('a', 5) for _ in range(4)])
+
     def test_a_retry_is_handed_out_after_the_delay_it_told(self):
         self.queue.retry('a')
         self.clock.now += 1

@@ -450,6 +450,20 @@ class WorkTestCase(ControllerTestCase):
         self.queue.add(_UID)
         self._work(lambda: _UID in self.queue._due)
 
+    def test_a_busy_zun_puts_a_pod_off_without_a_word(self):
+        pod = self._acknowledged()
+        self.runtime.create.side_effect = exceptions.Throttled(
+            'zun', 'busy', 7)
+        before = copy.deepcopy(pod['status'])
+        self.queue.add(_UID)
+        self._work(lambda: _UID in self.queue._due)
+        self.assertEqual(self.clock.now + 7, self.queue._due[_UID])
+        self.assertEqual(before, self.pods[_UID]['status'])
+        self.assertNotIn('FailedCreatePodSandBox', self._said())
+        self.runtime.create.side_effect = self._created
+        self._sync()
+        self.assertEqual(1, len(self.capsules))
+
     def test_resync_looks_at_every_pod_and_every_capsule(self):
         self._running(uid='both', name='both')
         self._running(uid='capsule-only', name='x')

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk.cloud import throttle
 from zun_vk.kube import workqueue
 from zun_vk.pods import controller
 from zun_vk.pods import writer
@@ -214,7 +215,9 @@ class _Agent:
         conf = types.SimpleNamespace(
             zun=types.SimpleNamespace(poll_interval=10),
             tenants=types.SimpleNamespace(default_project=None))
-        self.runtime = rest.RestRuntime(conf, strategies.OWNER, self.health)
+        self.runtime = rest.RestRuntime(
+            conf, strategies.OWNER, self.health,
+            throttle.Throttles('zun', 1000))
         self.writer = writer.StatusWriter(world, self.health,
                                           self.queue.add)
         self.controller = controller.PodController(

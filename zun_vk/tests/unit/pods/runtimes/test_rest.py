@@ -14,6 +14,7 @@ from unittest import mock
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk.cloud import throttle
 from zun_vk.pods.runtimes import base as runtimes_base
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.fixtures import wait
@@ -38,7 +39,9 @@ class RestTestCase(base.CloudTestCase):
         self.runtime = self._make()
 
     def _make(self):
-        runtime = rest.RestRuntime(self.conf, strategies.OWNER, self.health)
+        runtime = rest.RestRuntime(
+            self.conf, strategies.OWNER, self.health,
+            throttle.Throttles('zun', 1000))
         runtime._interval = 0.05
         return runtime
 

@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A cloud that is slow, busy or broken: no storm, nothing lost or doubled."""
+
+import time
+
+from zun_vk.tests.fixtures import kube
+from zun_vk.tests.fixtures.wait import wait_for
+from zun_vk.tests.functional import base
+
+BUSY = {'errors': [{'title': 'busy', 'detail': 'busy', 'status': 429,
+                    'code': 'busy', 'links': [], 'request_id': ''}]}
+PAUSE = 2       # seconds
+SECONDS = 7     # of refusals
+# Threads that may ask at the end of each pause: a worker for each of ten
+# pods, the one that lists, the one that looks at hosts; and one to spare.
+AT_ONCE = 13
+
+
+class TestBusyZun(base.OwnAgentTestCase):
+    """Zun wants fewer requests, and says for how long."""
+
+    def setUp(self):
+        super().setUp()
+        self.agent.start_ready()
+        self.wait_node_ready()
+
+    def check_calm(self, method, status):
+        """Refuse requests for some seconds while ten pods come."""
+        namespace = self.namespace()
+        fault = self.cloud.zun.fail_next(
+            method, status=status, body=BUSY,
+            headers={'Retry-After': str(PAUSE)}, times=100_000)
+        pods = [self.run_pod(name=f'web-{number}', namespace=namespace)
+                for number in range(10)]
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() > began + SECONDS, 'a while')
+        most = (time.monotonic() - began) / PAUSE * AT_ONCE + AT_ONCE
+        self.assertLessEqual(fault.taken, most)
+        self.assertGreater(fault.taken, 0)
+
+        self.cloud.zun.forgive()
+
+        for pod in pods:
+            self.wait_ready(pod, 60)
+        self.assertEqual(10, self.cloud.zun.created)
+        self.wait_node_ready(20)
+        return pods
+
+    def test_429_is_obeyed_by_all_callers_together(self):
+        pods = self.check_calm(None, 429)
+        for pod in pods:
+            self.assertEqual([], self.events(pod, 'FailedCreatePodSandBox'))
+
+    def test_503_with_a_time_is_obeyed_and_nothing_is_doubled(self):
+        # Only GET: after a 503 a creation waits half a minute for its
+        # outcome to show.
+        self.check_calm('GET', 503)
+
+    def test_a_refused_pod_waits_until_the_pause_is_over(self):
+        self.cloud.zun.fail_next('POST', 'capsules', status=429, body=BUSY,
+                                 headers={'Retry-After': '3'})
+        began = time.monotonic()
+
+        pod = self.running_pod()
+
+        self.assertGreater(time.monotonic() - began, 3)
+        self.assertEqual(1, self.cloud.zun.count('POST', '/v1/capsules'))
+        self.assertTrue(kube.is_ready(self.now(pod)))
