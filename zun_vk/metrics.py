@@ -39,6 +39,13 @@ EVENTS_DROPPED = prometheus_client.Counter(
 CRASHES = prometheus_client.Counter(
     'zun_vk_thread_crashes_total', 'Threads begun again after an error.',
     ['thread'])
+CERTIFICATE_END = prometheus_client.Gauge(
+    'zun_vk_certificate_expiration_timestamp_seconds',
+    "When a node's certificate ends, seconds since 1970.",
+    ['node', 'certificate'])
+CERTIFICATE_REQUESTS = prometheus_client.Counter(
+    'zun_vk_certificate_requests_total',
+    'Certificates asked for, by result.', ['certificate', 'result'])
 BUILD = prometheus_client.Gauge(
     'zun_vk_build_info', 'Version of the running agent.', ['version'])
 

@@ -12,11 +12,13 @@
 """The Kubernetes API, as raw JSON objects.
 
 Flows in: calls of the other rooms. Flows out: HTTPS to the API server with
-the credentials of one kubeconfig file. Objects are plain dicts: decoding
-them into the client's models costs twenty times the time and memory.
+the credentials of one kubeconfig file, or those of a node in their place.
+Objects are plain dicts: decoding them into the client's models costs twenty
+times the time and memory.
 Every failure is one of ``zun_vk.exceptions``.
 """
 
+import copy
 import json
 import ssl
 import typing
@@ -29,6 +31,7 @@ import yaml
 
 from zun_vk import exceptions
 from zun_vk import remote
+from zun_vk.kube import keypair
 
 SERVICE = 'kubernetes'
 STRATEGIC_MERGE = 'application/strategic-merge-patch+json'
@@ -42,19 +45,40 @@ class KubeClient:
     """One connection pool to the API server, safe to share by threads.
 
     :param conf: options of the sections ``[kubernetes]`` and ``[pods]``
+    :param credentials: instead of those in the kubeconfig file
     :raises ConfigError: the kubeconfig file cannot be used
     """
 
-    def __init__(self, conf: cfg.ConfigOpts):
+    def __init__(self, conf: cfg.ConfigOpts,
+                 credentials: keypair.Credentials | None = None):
         self._timeout = conf.kubernetes.timeout
-        configuration = _configuration(conf)
-        configuration.connection_pool_maxsize = (
+        self._configuration = _configuration(conf)
+        self._configuration.connection_pool_maxsize = (
             conf.pods.workers + _OTHER_CONNECTIONS)
         # One retry policy, in the callers: none hidden in the transport.
-        configuration.retries = False
+        self._configuration.retries = False
+        self._connect(self._configuration)
+        if credentials:
+            self.use(credentials)
+
+    def use(self, credentials: keypair.Credentials) -> None:
+        """Call as the node from now on; any thread may say so.
+
+        Calls and watches that run are not disturbed: they end with the
+        connection they have, in a pool that nobody else uses any more.
+
+        :raises ConfigError: the file is not there any more
+        """
+        configuration = copy.deepcopy(self._configuration)
+        _replace_identity(configuration, credentials)
+        _check_tls(configuration, keypair.OPTION)
+        self._connect(configuration)
+
+    def _connect(self, configuration: k8s.Configuration) -> None:
         self.api = k8s.ApiClient(configuration)
         self._core = k8s.CoreV1Api(self.api)
         self._coordination = k8s.CoordinationV1Api(self.api)
+        self._certificates = k8s.CertificatesV1Api(self.api)
         self._version = k8s.VersionApi(self.api)
 
     def server_version(self) -> str:
@@ -132,6 +156,16 @@ class KubeClient:
         return self._call('patch event', self._core.patch_namespaced_event,
                           name, namespace, patch, _content_type=MERGE)
 
+    def create_signing_request(self, request: dict) -> dict:
+        return self._call(
+            'create signing request',
+            self._certificates.create_certificate_signing_request, request)
+
+    def get_signing_request(self, name: str) -> dict:
+        return self._call(
+            'get signing request',
+            self._certificates.read_certificate_signing_request, name)
+
     def list_pods(self, **params) -> dict:
         return self._call('list pods',
                           self._core.list_pod_for_all_namespaces, **params)
@@ -206,6 +240,11 @@ def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:
         raise exceptions.ConfigError(
             option, 'insecure-skip-tls-verify is not accepted: give the '
             'certificate authority of the API server')
+    _check_tls(configuration, option)
+    return configuration
+
+
+def _check_tls(configuration: k8s.Configuration, option: str) -> None:
     try:
         tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
         if configuration.cert_file:
@@ -214,7 +253,16 @@ def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:
     except (ssl.SSLError, OSError) as error:
         raise exceptions.ConfigError(
             option, f'its certificates cannot be used: {error}') from error
-    return configuration
+
+
+def _replace_identity(configuration: k8s.Configuration,
+                      credentials: keypair.Credentials) -> None:
+    """Leave of the kubeconfig where the API server is, not who we are."""
+    configuration.api_key = {}
+    configuration.api_key_prefix = {}
+    configuration.refresh_api_key_hook = None
+    configuration.username = configuration.password = None
+    configuration.cert_file = configuration.key_file = credentials.path
 
 
 def _field(answer: dict, *path: str) -> str:

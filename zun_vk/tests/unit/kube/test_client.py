@@ -11,6 +11,7 @@
 # under the License.
 import base64
 import contextlib
+import datetime
 import pathlib
 import socket
 import ssl
@@ -20,6 +21,7 @@ from oslotest import base
 
 from zun_vk import exceptions
 from zun_vk.kube import client
+from zun_vk.kube import keypair
 from zun_vk.tests.fixtures import pki
 from zun_vk.tests.fixtures.openstack import http
 from zun_vk.tests.unit.kube import api
@@ -46,6 +48,8 @@ class CallsTestCase(ClientTestCase):
         merge = 'application/merge-patch+json'
         get, post, patch = 'GET', 'POST', 'PATCH'
         core = '/api/v1'
+        requests = ('/apis/certificates.k8s.io/v1/'
+                    'certificatesigningrequests')
         leases = '/apis/coordination.k8s.io/v1/namespaces/ns/leases'
         for call, method, path, kind in (
                 (lambda k: k.get_node('n'), get, f'{core}/nodes/n', None),
@@ -68,6 +72,10 @@ class CallsTestCase(ClientTestCase):
                  f'{core}/namespaces/ns/events', None),
                 (lambda k: k.patch_event('ns', 'e', {}), patch,
                  f'{core}/namespaces/ns/events/e', merge),
+                (lambda k: k.create_signing_request(node), post, requests,
+                 None),
+                (lambda k: k.get_signing_request('r'), get,
+                 f'{requests}/r', None),
                 (lambda k: k.list_pods(), get, f'{core}/pods', None)):
             call(self.client)
             request = self.api.seen[-1]
@@ -227,6 +235,44 @@ class KubeconfigTestCase(ClientTestCase):
             server='https://127.0.0.1:1',
             **{'insecure-skip-tls-verify': True}))
         self.assertIn('insecure-skip-tls-verify', message)
+
+
+class IdentityTestCase(ClientTestCase):
+
+    def setUp(self):
+        super().setUp()
+        authority = pki.Authority(pathlib.Path(self.fixture.directory))
+        certificate, key = authority.issue('node', 'system:node:n')
+        self.pair = pathlib.Path(self.fixture.directory, 'node.pem')
+        self.pair.write_bytes(certificate.read_bytes() + key.read_bytes())
+
+    def credentials(self, path):
+        now = datetime.datetime.now(datetime.UTC)
+        return keypair.Credentials(str(path), now, now)
+
+    def test_a_node_calls_without_the_agents_token(self):
+        conf = self.fixture.conf(api.kubeconfig(server=self.api.url))
+        client.KubeClient(conf, self.credentials(self.pair)).get_node('n')
+        self.assertNotIn('Authorization', self.api.seen[-1].headers)
+
+    def test_new_credentials_count_from_the_next_call_on(self):
+        before = self.client.api
+        self.client.use(self.credentials(self.pair))
+        self.client.get_node('n')
+        self.assertNotIn('Authorization', self.api.seen[-1].headers)
+        self.assertIsNot(before, self.client.api)
+
+    def test_a_watch_outlives_a_change_of_credentials(self):
+        stream = self.client.open_watch(60)
+        self.client.use(self.credentials(self.pair))
+        self.assertEqual(b'{}', stream.read())
+
+    def test_credentials_that_are_none_leave_the_old_ones(self):
+        self.pair.write_text('nonsense')
+        self.assertRaises(exceptions.ConfigError, self.client.use,
+                          self.credentials(self.pair))
+        self.client.get_node('n')
+        self.assertIn('Authorization', self.api.seen[-1].headers)
 
 
 class TLSTestCase(base.BaseTestCase):
