@@ -20,6 +20,7 @@ Every failure is one of ``zun_vk.exceptions``.
 
 import copy
 import json
+import socket
 import ssl
 import typing
 
@@ -39,6 +40,20 @@ MERGE = 'application/merge-patch+json'
 # Connections beside those of the workers: lease, node, events, status.
 _OTHER_CONNECTIONS = 8
 _CONNECT_TIMEOUT = 10
+# Seconds without a byte after which a watch is opened anew. The API server
+# sends a bookmark about every minute; it does not promise to, so silence is
+# no error.
+SILENCE = 90
+# A peer that no longer answers is given up after 25 s, not after the two
+# hours and more of the system: a node's Lease lasts 40 s.
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000),
+]
 
 
 class KubeClient:
@@ -57,6 +72,7 @@ class KubeClient:
             conf.pods.workers + _OTHER_CONNECTIONS)
         # One retry policy, in the callers: none hidden in the transport.
         self._configuration.retries = False
+        self._configuration.socket_options = _SOCKET_OPTIONS
         self._connect(self._configuration)
         if credentials:
             self.use(credentials)
@@ -178,9 +194,7 @@ class KubeClient:
         """
         return self._open(
             self._core.list_pod_for_all_namespaces,
-            # The stream may be silent between two bookmarks; one that stays
-            # silent past its end is dead.
-            timeout=(_CONNECT_TIMEOUT, server_timeout + 30),
+            timeout=(_CONNECT_TIMEOUT, SILENCE),
             watch=True, timeout_seconds=server_timeout, **params)
 
     def _call(self, call: str, method: typing.Callable, *args,

@@ -17,6 +17,7 @@ identity may see no other pods, and the agent needs none.
 
 import contextlib
 import json
+import logging
 import threading
 import typing
 
@@ -24,6 +25,8 @@ import urllib3
 
 from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
+
+LOG = logging.getLogger(__name__)
 
 _PAGE = 500
 
@@ -77,11 +80,16 @@ class PodWatch:
     def __iter__(self) -> typing.Iterator[dict]:
         """Yield watch events until the server ends the watch.
 
+        A watch that has been silent for too long ends as well: only a new
+        one can tell a quiet server from one that is out of reach.
+
         :raises Unreachable: the connection broke
         """
         try:
             for line in _lines(self._response):
                 yield _decode(line)
+        except urllib3.exceptions.ReadTimeoutError:
+            LOG.debug('A watch was silent for too long, opening another')
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not self._closed.is_set():
                 raise exceptions.Unreachable(

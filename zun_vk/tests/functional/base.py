@@ -87,7 +87,7 @@ class AgentTestCase(FunctionalTestCase):
         cls.kube = kubernetes.shared()
         cls.cloud = _used(cls, openstack.FakeCloud(cls.HOSTS))
         cls.agent = _used(cls, agent_module.Agent(
-            cls.kube, cls.cloud, _name(), cls.OPTIONS))
+            cls.kube, cls.cloud, new_name(), cls.OPTIONS))
         cls.agent.start_ready()
 
 
@@ -99,7 +99,7 @@ class OwnAgentTestCase(FunctionalTestCase):
         self.kube = self.make_kube()
         self.cloud = self.useFixture(openstack.FakeCloud(self.HOSTS))
         self.agent = self.useFixture(agent_module.Agent(
-            self.kube, self.cloud, _name(), self.OPTIONS))
+            self.kube, self.cloud, new_name(), self.OPTIONS))
 
     def make_kube(self) -> kubernetes.Kubernetes:
         """The control plane; a class that stops it makes its own."""
@@ -112,5 +112,5 @@ def _used(cls, fixture):
     return fixture
 
 
-def _name():
+def new_name():
     return f'vk-{uuid.uuid4().hex[:8]}'

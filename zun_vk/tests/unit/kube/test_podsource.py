@@ -11,8 +11,10 @@
 # under the License.
 from http import server
 import json
+import socket
 import threading
 
+import fixtures
 from oslotest import base
 
 from zun_vk import exceptions
@@ -176,6 +178,41 @@ class WatchTestCase(base.BaseTestCase):
     def test_a_connection_that_breaks_is_unreachable(self):
         watch = self._watch(b'{"type": "BOOKMARK"}\n', ends='break')
         self.assertRaises(exceptions.Unreachable, list, watch)
+
+    def test_a_watch_that_is_silent_for_too_long_ends(self):
+        self.useFixture(fixtures.MockPatchObject(client, 'SILENCE', 0.2))
+        watch = self._watch(b'{"type": "BOOKMARK"}\n', ends='wait')
+        self.assertEqual(['BOOKMARK'], [event['type'] for event in watch])
+
+    def test_a_peer_that_no_longer_answers_is_noticed(self):
+        watch = self._watch(ends='wait')
+        self.addCleanup(watch.close)
+        connection = watch._response._fp.fp.raw._sock
+        for level, option, value in (
+                (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+                (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+                (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000)):
+            self.assertEqual(value, connection.getsockopt(level, option))
+
+    def test_a_silent_watch_is_followed_by_another_without_a_list(self):
+        self.useFixture(fixtures.MockPatchObject(client, 'SILENCE', 1.2))
+        self.server.script.append((200, [json.dumps(
+            {'metadata': {'resourceVersion': '7'}, 'items': []}).encode()],
+            'end'))
+        self.server.script += [(200, [], 'wait'), (200, [], 'wait')]
+        mirror = reflector.Reflector(
+            self.source, name='pods', on_change=lambda old, new: None,
+            on_delete=lambda last: None)
+        stop = threading.Event()
+        thread = threading.Thread(target=mirror.run, args=(stop,))
+        thread.start()
+        wait.wait_for(lambda: len(self.server.paths) == 3, 'another watch',
+                      timeout=10, interval=0.01)
+        stop.set()
+        thread.join(5)
+        self.assertIsNone(mirror.last_error)
+        for path in self.server.paths[1:]:
+            self.assertIn('watch=true', path.lower())
 
     def test_closing_wakes_who_waits_for_events(self):
         watch = self._watch(ends='wait')
