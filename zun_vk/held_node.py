@@ -32,10 +32,13 @@ from zun_vk.kube import events
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
 from zun_vk.kube import workqueue
+from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer
+from zun_vk.pods import admission
 from zun_vk.pods import controller as pod_controller
 from zun_vk.pods import identity
+from zun_vk.pods import memory
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import base
 
@@ -67,7 +70,10 @@ class HeldNode:
         self._runtime = make_runtime(conf, owner, health, throttles)
         self._pods = pod_controller.PodController(
             client, self._runtime, self._recorder, self._queue, self._writer,
-            str(conf.node.address))
+            str(conf.node.address),
+            memory.Policy(conf.pods.daemonsets,
+                          conf.pods.placement_deadline),
+            self._room)
         self._mirror = reflector.Reflector(
             podsource.PodSource(client, owner.node), name='pods',
             on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
@@ -106,6 +112,20 @@ class HeldNode:
         """Wait for the threads; return the names of those that still run."""
         return self._threads.join(seconds)
 
+    def _room(self) -> admission.Room:
+        """Return what the node had when it was last looked at."""
+        providers = self._nodes.providers()
+        per_host = self._conf.node.pods_per_host
+        return admission.Room(
+            tuple(_host(provider.total(), provider.free())
+                  for provider in providers), len(providers) * per_host)
+
     def _resync(self) -> None:
         while not self._threads.stop.wait(_RESYNC_INTERVAL):
             self._pods.resync()
+
+
+def _host(total: capacity.Amounts, free: capacity.Amounts) -> admission.Host:
+    return admission.Host(
+        admission.Amount(total.milli_cpu, free.milli_cpu),
+        admission.Amount(total.memory, free.memory))

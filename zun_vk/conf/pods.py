@@ -26,6 +26,25 @@ OPTS: list[cfg.Opt] = [
         'workers',
         default=16, min=1, max=256,
         help='Pods that are worked on at the same time.'),
+    cfg.StrOpt(
+        'daemonsets',
+        default='ignore',
+        choices=[
+            ('ignore', 'they stay Pending, with one event'),
+            ('run', 'they run as capsules, as other pods do'),
+            ('fail', 'they fail, and their controller makes new ones with '
+                     'growing pauses')],
+        help='What becomes of pods of DaemonSets that tolerate the taint of '
+             'the node: they are made to look after a host, and here is '
+             'none. One that runs already is not touched.'),
+    cfg.FloatOpt(
+        'placement_deadline',
+        default=300, min=0, max=31536000,
+        help='Seconds that a pod for which Zun finds no room stays Pending '
+             'before it fails with OutOfcpu, OutOfmemory or OutOfpods, so '
+             'that its controller makes another, which may go elsewhere. 0: '
+             'it waits for ever. The default is the time after which '
+             'Kubernetes gives up pods on a node that is out of order.'),
 ]
 
 

@@ -23,3 +23,11 @@ def now_micro() -> str:
     """Return the time to the microsecond, as metav1.MicroTime has it."""
     return datetime.datetime.now(datetime.UTC).strftime(
         '%Y-%m-%dT%H:%M:%S.%fZ')
+
+
+def seconds(text: str) -> float:
+    """Return an RFC 3339 time as seconds since the epoch.
+
+    :raises ValueError: it is none
+    """
+    return datetime.datetime.fromisoformat(text).timestamp()

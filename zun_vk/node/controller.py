@@ -104,6 +104,10 @@ class NodeController:
         self._health.attempt(_CLOUD_CHECK, self._observe)
         return self._health.attempt(_NODE_CHECK, self._write)
 
+    def providers(self) -> tuple[capacity.Provider, ...]:
+        """Return the hosts' providers as they were last seen."""
+        return self._seen.providers if self._seen else ()
+
     def _observe(self) -> None:
         """Look at the cloud; what was seen before stays where that fails."""
         before = self._claims()
@@ -151,7 +155,7 @@ class NodeController:
                                  time.monotonic())
         if ready is None:
             return None
-        providers = self._seen.providers if self._seen else ()
+        providers = self.providers()
         offered = capacity.allocatable(providers, self._claimed)
         pods = (hosts or 0) * self._conf.node.pods_per_host
         status = dict(self._static or {})

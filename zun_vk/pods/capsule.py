@@ -25,6 +25,10 @@ CREATING = 'Creating'
 RUNNING = 'Running'
 ERROR = 'Error'
 _DELETING = ('Deleting', 'Deleted')
+# Zun's words where its scheduler finds no host, and where the host that it
+# chose finds that it has no room after all.
+_NO_ROOM = ('There are not enough hosts available',
+            'Insufficient compute resources')
 _EXITED = re.compile(r'Exited\s*\((\d{1,3})\)')
 
 
@@ -89,6 +93,18 @@ class Capsule:
         started = any(c.status in ('Running', 'Stopped', 'Paused', 'Dead')
                       for c in self.containers)
         return self.status == ERROR and not started
+
+    @property
+    def words(self) -> str:
+        """Why it is as it is, in Zun's words."""
+        found = [self.reason, *(c.reason for c in self.containers)]
+        return '; '.join(dict.fromkeys(filter(None, found))) or (
+            'Zun gave no reason')
+
+    @property
+    def no_room(self) -> bool:
+        """No host could take it."""
+        return self.failed_to_start and self.reason.startswith(_NO_ROOM)
 
 
 def from_zun(raw: dict) -> Capsule:

@@ -19,7 +19,6 @@ Nothing is remembered that a restart would need: what must survive is in the
 API server (startTime) and in Zun (labels).
 """
 
-import dataclasses
 import threading
 import time
 import typing
@@ -33,8 +32,12 @@ from zun_vk.kube import events
 from zun_vk.kube import reflector as reflector_module
 from zun_vk.kube import times
 from zun_vk.kube import workqueue
+from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import endings
 from zun_vk.pods import lifecycle
+from zun_vk.pods import memory as memory_module
+from zun_vk.pods import orphans
 from zun_vk.pods import status as pod_status
 from zun_vk.pods import translate
 from zun_vk.pods import writer
@@ -42,8 +45,6 @@ from zun_vk.pods.runtimes import base
 
 LOG = logging.getLogger(__name__)
 
-UNSUPPORTED = 'UnsupportedPodSpec'
-LOST = 'CapsuleLost'
 _FAILED_CREATE = 'FailedCreatePodSandBox'
 _TOKEN = 'ServiceAccountTokenNotMounted'
 _DIFFERS = 'ZunMeaningDiffers'
@@ -54,24 +55,6 @@ SETTLE = 30.0
 _LOOK_AGAIN = 5.0
 
 
-@dataclasses.dataclass
-class _Memory:
-    """What this process knows of a pod beyond the API server and Zun.
-
-    :param acknowledged: this process wrote the pod's startTime, so no other
-        has sent a request for its capsule
-    :param capsule_seen: a capsule of the pod was seen
-    :param absent_after: only a list begun after this monotonic time proves
-        that there is no capsule
-    :param retry_at: monotonic time before which no capsule is made
-    """
-
-    acknowledged: bool = False
-    capsule_seen: bool = False
-    absent_after: float = float('-inf')
-    retry_at: float = float('-inf')
-
-
 class PodController:
     """Makes the pods of one node run.
 
@@ -79,25 +62,35 @@ class PodController:
     :param runtime: makes and knows capsules
     :param recorder: takes events
     :param host_ip: address of the node, the hostIP of its pods
+    :param room: returns what the hosts had when they were last looked at
     :param clock: monotonic seconds
+    :param wall: seconds since the epoch
     """
 
     def __init__(self, client: kube_client.KubeClient,
                  runtime: base.CapsuleRuntime,
                  recorder: events.EventRecorder, queue: workqueue.WorkQueue,
                  status_writer: writer.StatusWriter, host_ip: str,
-                 clock: typing.Callable[[], float] = time.monotonic):
+                 policy: memory_module.Policy,
+                 room: typing.Callable[[], admission.Room],
+                 clock: typing.Callable[[], float] = time.monotonic,
+                 wall: typing.Callable[[], float] = time.time):
         self._client = client
         self._runtime = runtime
         self._recorder = recorder
         self._queue = queue
         self._writer = status_writer
         self._host_ip = host_ip
+        self._policy = policy
+        self._room = room
         self._clock = clock
+        self._wall = wall
+        self._endings = endings.Endings(recorder, status_writer, host_ip)
+        self._orphans = orphans.Orphans(client, runtime, clock)
         self._started = clock()
         # One entry a pod; a pod's entry is used by the worker that holds
         # its key only, so the dict needs no lock.
-        self._memories: dict[str, _Memory] = {}
+        self._memories: dict[str, memory_module.Memory] = {}
         self._pods: reflector_module.Reflector
         self._steps: dict[lifecycle.Step, typing.Callable[..., None]] = {
             lifecycle.Step.ACKNOWLEDGE: self._acknowledge,
@@ -106,7 +99,12 @@ class PodController:
             lifecycle.Step.DISCARD: self._discard,
             lifecycle.Step.DELETE_CAPSULE: self._delete_capsule,
             lifecycle.Step.REMOVE_POD: self._remove_pod,
-            lifecycle.Step.LOST: self._lost,
+            lifecycle.Step.LOST: _of_pod(self._endings.lost),
+            lifecycle.Step.CUT_OFF: self._cut_off,
+            lifecycle.Step.EXPIRE: _of_pod(self._endings.expired),
+            lifecycle.Step.REJECT: self._reject,
+            lifecycle.Step.IGNORE: _of_pod(self._endings.ignored),
+            lifecycle.Step.TURN_AWAY: _of_pod(self._endings.turned_away),
             lifecycle.Step.WAIT: self._wait,
             lifecycle.Step.NOTHING: self._nothing,
         }
@@ -141,16 +139,21 @@ class PodController:
         Without pods that have ended: the scheduler does not count them. And
         without capsules that are being made or deleted: Zun claims on the
         host, after it has answered, and gives back before a capsule is gone.
+        But with the pods that never get a capsule: the scheduler counts
+        them, and they take nothing from Placement.
 
         :returns: by UID, milli-CPU and bytes of memory
         """
         pods = {uid: pod for uid, pod in self._pods.snapshot().items()
                 if not pod_status.is_terminal(pod)}
-        return {uid: translate.requests(pods[uid])
-                for uid in self._runtime.uids() & pods.keys()
-                if any(c.status != capsule_module.ERROR
-                       and not c.in_transition
-                       for c in self._runtime.of_pod(uid))}
+        return {uid: translate.requests(pod) for uid, pod in pods.items()
+                if self._holds_claim(uid) or lifecycle.ignored(
+                    pod, self._policy.daemonsets)}
+
+    def _holds_claim(self, uid: str) -> bool:
+        return any(capsule.status != capsule_module.ERROR
+                   and not capsule.in_transition
+                   for capsule in self._runtime.of_pod(uid))
 
     def work(self, stop: threading.Event) -> None:
         """Be one worker, until the queue is shut down."""
@@ -178,16 +181,21 @@ class PodController:
             self._reap(uid, self._runtime.of_pod(uid))
             return
         pod = self._writer.newest(pod)
-        memory = self._memories.setdefault(uid, _Memory())
+        memory = self._memories.setdefault(uid, memory_module.Memory())
         # Asked first: a list that comes in between may show a capsule.
         absence_certain = self._absence_certain(memory)
         capsules = self._runtime.of_pod(uid)
         memory.capsule_seen |= bool(capsules)
-        self._drop_doubles(pod, capsules)
-        step = lifecycle.decide(pod, capsules, absence_certain)
+        self._orphans.drop_doubles(capsules)
+        step = lifecycle.decide(pod, capsules, memory_module.known(
+            pod, memory, self._policy, absence_certain, self._wall()))
         self._steps[step](pod, capsules[0] if capsules else None, memory)
+        due = memory_module.next_deadline(pod, memory, self._policy,
+                                          self._wall())
+        if due is not None:
+            self._queue.add_after(uid, due)
 
-    def _absence_certain(self, memory: _Memory) -> bool:
+    def _absence_certain(self, memory: memory_module.Memory) -> bool:
         after = memory.absent_after
         if not (memory.acknowledged or memory.capsule_seen):
             # An agent before this one may have sent a request.
@@ -196,17 +204,18 @@ class PodController:
             self._runtime.listed_at() > float('-inf'))
 
     def _acknowledge(self, pod: dict, capsule: None,
-                     memory: _Memory) -> None:
+                     memory: memory_module.Memory) -> None:
         try:
             self._runtime.translate(pod)
         except exceptions.UnsupportedPod as error:
-            self._refuse(pod, error)
+            self._endings.unsupported(pod, error)
             return
         memory.acknowledged = True
         self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now()))
 
-    def _create(self, pod: dict, capsule: None, memory: _Memory) -> None:
+    def _create(self, pod: dict, capsule: None,
+                memory: memory_module.Memory) -> None:
         early = memory.retry_at - self._clock()
         if early > 0:
             self._queue.add_after(pod['metadata']['uid'], early)
@@ -214,7 +223,7 @@ class PodController:
         try:
             translation = self._runtime.translate(pod)
         except exceptions.UnsupportedPod as error:
-            self._refuse(pod, error)
+            self._endings.unsupported(pod, error)
             return
         self._say_differences(pod, translation)
         try:
@@ -238,21 +247,25 @@ class PodController:
         self._queue.add(pod['metadata']['uid'])
 
     def _report(self, pod: dict, capsule: capsule_module.Capsule,
-                memory: _Memory) -> None:
+                memory: memory_module.Memory) -> None:
         if not capsule.creating:
             self._queue.forget(capsule.uid)
-        self._writer.publish(pod, pod_status.from_capsule(
-            pod, capsule, self._host_ip, times.now()))
+            memory.no_room = ''
+        status = pod_status.from_capsule(
+            pod, capsule, self._host_ip, times.now())
+        memory.ran |= pod_status.has_run({'status': status})
+        self._writer.publish(pod, status)
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
-                 memory: _Memory) -> None:
+                 memory: memory_module.Memory) -> None:
         if not capsule.deleting:
-            self._creation_failed(pod, _reason(capsule), memory)
+            self._creation_failed(pod, capsule.words, memory)
+            memory.no_room = capsule.words if capsule.no_room else ''
             self._runtime.delete(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _delete_capsule(self, pod: dict, capsule: capsule_module.Capsule,
-                        memory: _Memory) -> None:
+                        memory: memory_module.Memory) -> None:
         if not capsule.deleting:
             self._recorder.pod(pod, events.NORMAL, 'Killing',
                                'Deleting the capsule in Zun', once=True)
@@ -260,7 +273,7 @@ class PodController:
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _remove_pod(self, pod: dict, capsule: None,
-                    memory: _Memory) -> None:
+                    memory: memory_module.Memory) -> None:
         metadata = pod['metadata']
         try:
             self._client.remove_pod(metadata['namespace'], metadata['name'],
@@ -268,17 +281,26 @@ class PodController:
         except (exceptions.NotFound, exceptions.Conflict) as error:
             LOG.debug('Pod %s is gone already: %s', metadata['uid'], error)
 
-    def _lost(self, pod: dict, capsule: None, memory: _Memory) -> None:
-        message = 'Zun no longer has the capsule of this pod'
-        self._recorder.pod(pod, events.WARNING, LOST, message, once=True)
-        self._writer.publish(pod, pod_status.failed(
-            pod, self._host_ip, times.now(), LOST, message))
+    def _cut_off(self, pod: dict, capsule: capsule_module.Capsule,
+                 memory: memory_module.Memory) -> None:
+        self._endings.cut_off(pod)
+        self._delete_capsule(pod, capsule, memory)
+
+    def _reject(self, pod: dict, capsule: capsule_module.Capsule | None,
+                memory: memory_module.Memory) -> None:
+        others = [other for uid, other in self._pods.snapshot().items()
+                  if uid != pod['metadata']['uid']
+                  and not pod_status.is_terminal(other)]
+        self._endings.rejected(pod, admission.shortage(
+            translate.requests(pod), len(others), self._room()),
+            memory.no_room)
 
     def _wait(self, pod: dict, capsule: capsule_module.Capsule | None,
-              memory: _Memory) -> None:
+              memory: memory_module.Memory) -> None:
         self._queue.add_after(pod['metadata']['uid'], _LOOK_AGAIN)
 
-    def _nothing(self, pod: dict, capsule: None, memory: _Memory) -> None:
+    def _nothing(self, pod: dict, capsule: None,
+                 memory: memory_module.Memory) -> None:
         """A pod that has ended and holds nothing."""
 
     def _reap(self, uid: str, capsules: list[capsule_module.Capsule]) -> None:
@@ -287,43 +309,15 @@ class PodController:
             self._memories.pop(uid, None)
             self._writer.forget(uid)
             self._queue.forget(uid)
+            self._orphans.forget(uid)
             return
-        if not self._pods.synced.is_set() or self._pod_exists(capsules[0]):
-            self._queue.add_after(uid, _LOOK_AGAIN)
-            return
-        for capsule in capsules:
-            if not capsule.deleting:
-                LOG.warning('Capsule %s: its pod %s/%s is gone, deleting it',
-                            capsule.uuid, capsule.namespace, capsule.pod)
-                self._runtime.delete(capsule)
+        if self._pods.synced.is_set():
+            self._orphans.reap(uid, capsules)
         self._queue.add_after(uid, _LOOK_AGAIN)
 
-    def _pod_exists(self, capsule: capsule_module.Capsule) -> bool:
-        """Ask the API server: the reflector may lag behind."""
-        try:
-            pod = self._client.get_pod(capsule.namespace, capsule.pod)
-        except exceptions.NotFound:
-            return False
-        return pod['metadata']['uid'] == capsule.uid
-
-    def _drop_doubles(self, pod: dict,
-                      capsules: list[capsule_module.Capsule]) -> None:
-        for double in capsules[1:]:
-            if not double.deleting:
-                LOG.warning('Pod %s/%s: capsule %s stays, %s is deleted',
-                            pod['metadata']['namespace'],
-                            pod['metadata']['name'], capsules[0].uuid,
-                            double.uuid)
-                self._runtime.delete(double)
-
-    def _refuse(self, pod: dict, error: exceptions.UnsupportedPod) -> None:
-        self._recorder.pod(pod, events.WARNING, UNSUPPORTED, str(error),
-                           once=True)
-        self._writer.publish(pod, pod_status.failed(
-            pod, self._host_ip, times.now(), UNSUPPORTED, str(error)))
-
     def _creation_failed(self, pod: dict, message: str,
-                         memory: _Memory) -> None:
+                         memory: memory_module.Memory) -> None:
+        memory.no_room = ''
         self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
         self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now(),
@@ -342,7 +336,7 @@ class PodController:
                 'account token into its pods', once=True)
 
 
-def _reason(capsule: capsule_module.Capsule) -> str:
-    words = [capsule.reason, *(c.reason for c in capsule.containers)]
-    return '; '.join(dict.fromkeys(filter(None, words))) or (
-        'Zun gave no reason')
+def _of_pod(ending: typing.Callable[[dict], None]
+            ) -> typing.Callable[..., None]:
+    """Return a step that needs nothing but the pod."""
+    return lambda pod, capsule, memory: ending(pod)

@@ -17,10 +17,13 @@ knows that the pod was taken up (so that a crash in between is seen), and
 only once it is certain that there is none.
 """
 
+import dataclasses
 import enum
 
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import status
+
+IGNORE, RUN, FAIL = 'ignore', 'run', 'fail'
 
 
 class Step(enum.Enum):
@@ -33,38 +36,101 @@ class Step(enum.Enum):
     DELETE_CAPSULE = 'delete the capsule of a pod that goes or has ended'
     REMOVE_POD = 'remove the Pod object: nothing of it is left'
     LOST = 'fail the pod: its capsule is gone without our doing'
+    CUT_OFF = 'delete the capsule of a pod that ran past its deadline'
+    EXPIRE = 'fail the pod: it ran past its deadline, its capsule is gone'
+    REJECT = 'fail the pod: Zun could not place it for too long'
+    IGNORE = 'leave a pod of a DaemonSet as it is'
+    TURN_AWAY = 'fail a pod of a DaemonSet'
     WAIT = 'look again later'
     NOTHING = 'done'
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known beside the pod and its capsules.
+
+    :param absence_certain: a capsule that was not seen does not exist and
+        no request to make one is under way
+    :param ran: a container of the pod was seen, even if the API server does
+        not know yet
+    :param overdue: the pod's activeDeadlineSeconds are over
+    :param unplaceable: Zun found no room for the pod, and the time that it
+        may wait for some is over
+    :param daemonsets: what to do with pods of DaemonSets
+    """
+
+    absence_certain: bool
+    ran: bool = False
+    overdue: bool = False
+    unplaceable: bool = False
+    daemonsets: str = IGNORE
+
+
 def decide(pod: dict, capsules: list[capsule_module.Capsule],
-           absence_certain: bool) -> Step:
+           known: Known) -> Step:
     """Return the next step for ``pod``.
 
     :param capsules: its capsules, the one to keep first
-    :param absence_certain: a capsule that is not in ``capsules`` does not
-        exist and no request to make one is under way
     """
     capsule = capsules[0] if capsules else None
-    deleted = bool(pod['metadata'].get('deletionTimestamp'))
-    if deleted or status.is_terminal(pod):
-        if capsule:
-            return Step.DELETE_CAPSULE
-        if not deleted:
-            return Step.NOTHING
-        return Step.REMOVE_POD if absence_certain else Step.WAIT
+    if pod['metadata'].get('deletionTimestamp'):
+        return _going(pod, capsule, known)
+    if status.is_terminal(pod):
+        return Step.DELETE_CAPSULE if capsule else Step.NOTHING
+    if known.overdue:
+        return Step.CUT_OFF if capsule else _certainly(Step.EXPIRE, known)
     if capsule:
-        return _with_capsule(capsule)
+        return _with_capsule(capsule, known)
     if not status.acknowledged(pod):
-        return Step.ACKNOWLEDGE
-    if not absence_certain:
-        return Step.WAIT
-    return Step.LOST if status.has_run(pod) else Step.CREATE
+        return _newcomer(pod, known)
+    return _certainly(_without_capsule(pod, known), known)
 
 
-def _with_capsule(capsule: capsule_module.Capsule) -> Step:
+def from_daemonset(pod: dict) -> bool:
+    """Tell whether a DaemonSet made the pod."""
+    return any(owner.get('controller') and owner.get('kind') == 'DaemonSet'
+               and str(owner.get('apiVersion')).startswith('apps/')
+               for owner in pod['metadata'].get('ownerReferences') or [])
+
+
+def ignored(pod: dict, daemonsets: str) -> bool:
+    """Tell whether the pod is one that never had, nor gets, a capsule.
+
+    One that was taken up before, under another setting, runs on.
+    """
+    return (daemonsets == IGNORE and from_daemonset(pod)
+            and not status.acknowledged(pod))
+
+
+def _going(pod: dict, capsule: capsule_module.Capsule | None,
+           known: Known) -> Step:
+    if capsule:
+        return Step.DELETE_CAPSULE
+    if ignored(pod, known.daemonsets):
+        return Step.REMOVE_POD
+    return _certainly(Step.REMOVE_POD, known)
+
+
+def _with_capsule(capsule: capsule_module.Capsule, known: Known) -> Step:
     if capsule.failed_to_start:
-        return Step.DISCARD
+        return Step.REJECT if known.unplaceable else Step.DISCARD
     if capsule.deleting:
         return Step.WAIT
     return Step.REPORT
+
+
+def _newcomer(pod: dict, known: Known) -> Step:
+    if not from_daemonset(pod) or known.daemonsets == RUN:
+        return Step.ACKNOWLEDGE
+    return Step.IGNORE if known.daemonsets == IGNORE else Step.TURN_AWAY
+
+
+def _without_capsule(pod: dict, known: Known) -> Step:
+    if known.ran or status.has_run(pod):
+        return Step.LOST
+    return Step.REJECT if known.unplaceable else Step.CREATE
+
+
+def _certainly(step: Step, known: Known) -> Step:
+    """Return ``step`` once there is surely no capsule."""
+    return step if known.absence_certain else Step.WAIT

@@ -20,11 +20,11 @@ refused until it is listed here. Pure functions over plain data.
 import typing
 
 # Read by the scheduler, by admission or by other controllers, or honoured
-# by the agent itself (readinessGates).
+# by the agent itself (activeDeadlineSeconds, readinessGates).
 _NO_CONCERN = frozenset((
-    'affinity', 'automountServiceAccountToken', 'enableServiceLinks',
-    'nodeName', 'nodeSelector', 'preemptionPolicy', 'priority',
-    'priorityClassName', 'readinessGates', 'schedulerName',
+    'activeDeadlineSeconds', 'affinity', 'automountServiceAccountToken',
+    'enableServiceLinks', 'nodeName', 'nodeSelector', 'preemptionPolicy',
+    'priority', 'priorityClassName', 'readinessGates', 'schedulerName',
     'schedulingGates', 'serviceAccount', 'serviceAccountName',
     'terminationGracePeriodSeconds', 'tolerations',
     'topologySpreadConstraints'))

@@ -67,7 +67,9 @@ class ConfTestCase(base.BaseTestCase):
                 ('node', 'taint', 'a b:NoSchedule'),
                 ('node', 'labels', 'no-colon'),
                 ('kubernetes', 'timeout', '0'), ('pods', 'workers', '0'),
-                ('pods', 'workers', '1000'), ('zun', 'poll_interval', '0'),
+                ('pods', 'workers', '1000'), ('pods', 'daemonsets', 'maybe'),
+                ('pods', 'placement_deadline', '-1'),
+                ('zun', 'poll_interval', '0'),
                 ('zun', 'requests_per_second', '0'),
                 ('metrics', 'port', '70000')):
             error = self.assertRaises((cfg.Error, ValueError), self._value,

@@ -21,7 +21,11 @@ from zun_vk.kube import events
 from zun_vk.kube import reflector
 from zun_vk.kube import times
 from zun_vk.kube import workqueue
+from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import lifecycle
+from zun_vk.pods import memory
+from zun_vk.pods import orphans
 from zun_vk.pods import status
 from zun_vk.pods import translate
 from zun_vk.pods import writer
@@ -49,6 +53,9 @@ class ControllerTestCase(base.BaseTestCase):
         self.clock = _Clock()
         self.pods = {}
         self.capsules = []
+        self.room = admission.Room((), 110)
+        # Of the epoch: where a pod's deadlines are no concern.
+        self.wall = 0.0
         self.mirror = mock.create_autospec(
             reflector.Reflector, instance=True)
         self.mirror.synced = threading.Event()
@@ -78,8 +85,12 @@ class ControllerTestCase(base.BaseTestCase):
             clock=self.clock, chance=lambda: 0.0)
         self.controller = controller.PodController(
             self.client, self.runtime, self.recorder, self.queue,
-            self.writer, _HOST, self.clock)
+            self.writer, _HOST, self._policy(), lambda: self.room,
+            self.clock, lambda: self.wall)
         self.controller.follow(self.mirror)
+
+    def _policy(self):
+        return memory.Policy(lifecycle.IGNORE, 300)
 
     def _created(self, pod, translation):
         made = capsules.read(
@@ -288,6 +299,28 @@ class RestartTestCase(ControllerTestCase):
             self._phase(), self.pods[_UID]['status']['reason']))
         self.runtime.create.assert_not_called()
 
+    def test_a_capsule_that_was_made_and_never_ran_is_made_again(self):
+        """A kubelet makes another sandbox too: nothing ran in the first."""
+        pod = self._acknowledged()
+        self.capsules.append(capsules.read(pod, status='Creating',
+                                           containers=[]))
+        self._sync()
+        self.capsules.clear()
+        self._sync()
+        self.assertEqual(1, self.runtime.create.call_count)
+
+    def test_a_pod_that_ran_is_not_made_again_though_nobody_could_write_it(
+            self):
+        pod = self._acknowledged()
+        self.writer.publish.side_effect = None  # the API server is away
+        self.capsules.append(capsules.read(pod))
+        self._sync()
+        self.capsules.clear()
+        self.writer.publish.side_effect = self._published
+        self._sync()
+        self.runtime.create.assert_not_called()
+        self.assertEqual('CapsuleLost', self.pods[_UID]['status']['reason'])
+
     def test_of_two_capsules_of_one_pod_one_is_kept(self):
         pod, first = self._running()
         second = capsules.read(pod, uuid='second')
@@ -295,6 +328,301 @@ class RestartTestCase(ControllerTestCase):
         self._sync()
         self.runtime.delete.assert_called_once_with(second)
         self.assertEqual('Running', self._phase())
+
+
+class VanishedTestCase(ControllerTestCase):
+    """A pod whose capsule somebody else deleted."""
+
+    def _vanish(self, policy, *states):
+        """Return the status of a pod whose containers were so."""
+        specs = [strategies.container(f'c{number}')
+                 for number, _ in enumerate(states)]
+        pod = self._add(containers=specs)
+        pod['spec'] = strategies.pod(*specs, restartPolicy=policy)['spec']
+        raw = [capsules.container(number, **fields)
+               for number, fields in enumerate(states)]
+        pod['status'] = status.from_capsule(
+            pod, capsules.read(pod, containers=raw), _HOST, times.now())
+        self._sync()
+        return self.pods[_UID]['status']
+
+    def _states(self, found):
+        return [(kind, fields.get('exitCode'), fields.get('reason'))
+                for entry in found['containerStatuses']
+                for kind, fields in entry['state'].items()]
+
+    def test_whatever_the_restart_policy_it_fails_and_is_not_made_again(
+            self):
+        for policy in ('Always', 'OnFailure', 'Never'):
+            found = self._vanish(policy, {'status': 'Running'})
+            self.assertEqual(('Failed', 'CapsuleLost'),
+                             (found['phase'], found['reason']))
+            self.assertEqual(
+                [('terminated', 137, 'ContainerStatusUnknown')],
+                self._states(found))
+            self.assertEqual([policy and 'CapsuleLost'], [
+                *set(self._said())])
+        self.runtime.create.assert_not_called()
+
+    def test_what_is_known_of_containers_that_ended_is_kept(self):
+        ended = {'status': 'Stopped', 'status_detail': 'Exited(0) now'}
+        for policy in ('Always', 'OnFailure', 'Never'):
+            found = self._vanish(policy, ended, {'status': 'Running'})
+            self.assertEqual('Failed', found['phase'])
+            self.assertEqual(
+                [('terminated', 0, 'Completed'),
+                 ('terminated', 137, 'ContainerStatusUnknown')],
+                self._states(found))
+
+    def test_a_pod_that_had_succeeded_stays_so(self):
+        ended = {'status': 'Stopped', 'status_detail': 'Exited(0) now'}
+        for policy in ('OnFailure', 'Never'):
+            found = self._vanish(policy, ended)
+            self.assertEqual(('Succeeded', None),
+                             (found['phase'], found.get('reason')))
+
+    def test_it_is_not_ready_and_has_its_start_and_address_still(self):
+        found = self._vanish('Always', {'status': 'Running'})
+        ready, = [condition for condition in found['conditions']
+                  if condition['type'] == 'Ready']
+        self.assertEqual(('False', 'PodFailed'),
+                         (ready['status'], ready['reason']))
+        self.assertTrue(found['startTime'])
+        self.assertEqual('10.0.0.7', found['podIP'])
+
+
+class ActiveDeadlineTestCase(ControllerTestCase):
+
+    def _overdue(self, seconds=10, **fields):
+        pod, capsule = self._running(activeDeadlineSeconds=seconds, **fields)
+        self.wall = times.seconds(pod['status']['startTime']) + seconds
+        return pod, capsule
+
+    def test_its_capsule_goes_and_then_it_has_failed(self):
+        _, capsule = self._overdue()
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+        self.assertEqual('Running', self._phase())
+        self.capsules.clear()
+        self._sync()
+        found = self.pods[_UID]['status']
+        self.assertEqual(
+            ('Failed', 'DeadlineExceeded', 'Pod was active on the node '
+             'longer than the specified deadline'),
+            (found['phase'], found['reason'], found['message']))
+        self.assertIn('DeadlineExceeded', self._said())
+        self.runtime.create.assert_not_called()
+
+    def test_before_it_the_pod_runs_and_is_looked_at_in_time(self):
+        self._overdue()
+        self.wall -= 3
+        self._sync()
+        self.runtime.delete.assert_not_called()
+        self.assertEqual('Running', self._phase())
+        self.assertEqual(self.clock.now + 3, self.queue._due[_UID])
+
+    def test_an_earlier_look_does_not_make_it_forgotten(self):
+        self._overdue()
+        self.wall -= 30
+        self.queue.add_after(_UID, 5)
+        self._sync()
+        self.clock.now += 5
+        self.assertEqual(_UID, self.queue.get(0))
+        self.wall += 5
+        self._sync()
+        self.assertEqual(self.clock.now + 25, self.queue._due[_UID])
+
+    def test_a_shorter_deadline_of_a_running_pod_is_honoured(self):
+        pod, capsule = self._overdue(1000)
+        self.wall -= 500
+        self._sync()
+        self.runtime.delete.assert_not_called()
+        self.pods[_UID]['spec']['activeDeadlineSeconds'] = 100
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+
+    def test_one_that_is_set_on_a_running_pod_is_honoured(self):
+        pod, capsule = self._running()
+        self.wall = times.seconds(pod['status']['startTime']) + 60
+        self._sync()
+        self.pods[_UID]['spec']['activeDeadlineSeconds'] = 60
+        self._sync()
+        self.runtime.delete.assert_called_once_with(capsule)
+
+    def test_a_pod_that_still_waits_for_its_capsule_fails_too(self):
+        pod = self._acknowledged(activeDeadlineSeconds=10)
+        self.wall = times.seconds(pod['status']['startTime']) + 10
+        self._sync()
+        self.assertEqual('DeadlineExceeded',
+                         self.pods[_UID]['status']['reason'])
+        self.runtime.create.assert_not_called()
+
+    def test_a_pod_that_was_not_taken_up_has_none_yet(self):
+        self._add(activeDeadlineSeconds=1)
+        self.wall = 1e12
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+    def test_a_pod_that_ended_is_left_as_it_is(self):
+        pod, _ = self._overdue()
+        pod['status']['phase'] = 'Succeeded'
+        self.capsules.clear()
+        self._sync()
+        self.assertEqual('Succeeded', self._phase())
+        self.assertNotIn(_UID, self.queue._due)
+
+
+class PlacementBase(ControllerTestCase):
+
+    _WORDS = 'There are not enough hosts available.'
+    _RESOURCES = {'requests': {'cpu': '1500m', 'memory': '1Gi'}}
+
+    def setUp(self):
+        super().setUp()
+        self.room = admission.Room((admission.Host(
+            admission.Amount(4000, 1000), admission.Amount(2 ** 33, 2 ** 32)
+        ),), 110)
+        self.pod = self._acknowledged(containers=[])
+        self.pod['spec']['containers'] = [
+            strategies.container(resources=self._RESOURCES)]
+        self.wall = times.seconds(self.pod['status']['startTime'])
+
+    def _no_room(self, reason=_WORDS):
+        """Zun tries once more, and finds none."""
+        self.capsules[:] = [capsules.read(
+            self.pod, status='Error', containers=[], status_reason=reason)]
+        self._sync()
+        self.capsules.clear()
+
+
+class PlacementDeadlineTestCase(PlacementBase):
+
+    def test_it_waits_until_then(self):
+        self._no_room()
+        self.wall += 299
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+        self.assertIn(self._WORDS, self.recorder.pod.call_args.args[3])
+
+    def test_then_it_fails_as_a_kubelet_would_let_it(self):
+        self._no_room()
+        self.wall += 300
+        self._sync()
+        found = self.pods[_UID]['status']
+        self.assertEqual(('Failed', 'OutOfcpu'),
+                         (found['phase'], found['reason']))
+        self.assertEqual(
+            "Pod was rejected: Node didn't have enough resource: cpu, "
+            'requested: 2000, used: 3000, capacity: 4000. '
+            f'Zun: {self._WORDS}', found['message'])
+        self.assertIn('OutOfcpu', self._said())
+
+    def test_it_is_looked_at_then_however_long_the_pause(self):
+        self._no_room()
+        self.queue._due.clear()
+        self.wall += 100
+        self._sync()
+        self.assertLessEqual(self.queue._due[_UID], self.clock.now + 200)
+
+    def test_a_restart_gives_it_no_more_time(self):
+        self.wall += 1000
+        self._no_room()
+        self.clock.now += 1
+        self.listed_at = self.clock.now
+        self._sync()
+        self.assertEqual('OutOfcpu', self.pods[_UID]['status']['reason'])
+
+    def test_a_host_that_had_no_room_after_all_counts_as_well(self):
+        self._no_room('Insufficient compute resources: Free memory 1 MB <')
+        self.wall += 300
+        self._sync()
+        self.assertEqual('Failed', self._phase())
+
+    def test_what_is_no_lack_of_room_is_tried_for_ever(self):
+        self._no_room()
+        self._no_room('Image ghost was not found.')
+        self.wall += 10000
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+    def test_a_refusal_after_that_is_no_lack_of_room_either(self):
+        self._no_room()
+        self.clock.now += 1000
+        self.listed_at = self.clock.now
+        self.runtime.create.side_effect = exceptions.Rejected(
+            'zun', 'Quota exceeded', 403)
+        self._sync()
+        self.wall += 10000
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+    def test_a_pod_that_is_being_made_is_waited_for(self):
+        self._no_room()
+        self.capsules.append(capsules.read(self.pod, status='Creating'))
+        self.wall += 10000
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+
+class NoPlacementDeadlineTestCase(PlacementBase):
+
+    def _policy(self):
+        return memory.Policy(lifecycle.IGNORE, 0)
+
+    def test_a_pod_waits_for_ever(self):
+        self._no_room()
+        self.wall += 1e9
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+
+class DaemonSetBase(ControllerTestCase):
+
+    def _add(self, **fields):
+        pod = super()._add(**fields)
+        pod['metadata']['ownerReferences'] = [{
+            'apiVersion': 'apps/v1', 'kind': 'DaemonSet', 'name': 'a',
+            'uid': 'u', 'controller': True}]
+        return pod
+
+
+class DaemonSetTestCase(DaemonSetBase):
+
+    def test_it_is_left_as_it_is(self):
+        self._add()
+        self._sync(times=3)
+        self.assertNotIn('status', self.pods[_UID])
+        self.runtime.create.assert_not_called()
+        self.assertEqual({'DaemonSetPod'}, set(self._said()))
+        for call in self.recorder.pod.call_args_list:
+            self.assertTrue(call.kwargs['once'])
+        self.assertEqual({}, self.queue._due)
+
+    def test_it_goes_at_once(self):
+        self.listed_at = float('-inf')
+        self._add(deleted=True)
+        self._sync()
+        self.client.remove_pod.assert_called_once_with('shop', 'web', _UID)
+
+    def test_the_room_it_takes_from_the_scheduler_is_given_back(self):
+        pod = self._add()
+        pod['spec']['containers'][0]['resources'] = {
+            'requests': {'cpu': '100m', 'memory': '1Mi'}}
+        self.assertEqual({_UID: (100, 2 ** 20)}, self.controller.claims())
+
+
+class DaemonSetsFailTestCase(DaemonSetBase):
+
+    def _policy(self):
+        return memory.Policy(lifecycle.FAIL, 300)
+
+    def test_it_fails(self):
+        self._add()
+        self._sync()
+        found = self.pods[_UID]['status']
+        self.assertEqual(('Failed', 'DaemonSetPod'),
+                         (found['phase'], found['reason']))
+        self.runtime.create.assert_not_called()
 
 
 class DeleteTestCase(ControllerTestCase):
@@ -328,7 +656,24 @@ class DeleteTestCase(ControllerTestCase):
         self.client.get_pod.side_effect = exceptions.NotFound(
             'kubernetes', 'gone', 404)
         self._sync()
+        self.runtime.delete.assert_not_called()
+        self.clock.now += orphans.GRACE
+        self._sync()
         self.runtime.delete.assert_called_once_with(capsule)
+
+    def test_a_pod_that_is_there_again_within_the_grace_keeps_its_capsule(
+            self):
+        pod, _ = self._running()
+        self.pods.clear()
+        gone = exceptions.NotFound('kubernetes', 'gone', 404)
+        self.client.get_pod.side_effect = gone
+        self._sync()
+        self.clock.now += orphans.GRACE
+        self.client.get_pod.side_effect = [pod]
+        self._sync()
+        self.client.get_pod.side_effect = gone
+        self._sync()
+        self.runtime.delete.assert_not_called()
 
     def test_a_capsule_whose_pod_the_api_server_has_is_not_reaped(self):
         pod, _ = self._running()
@@ -341,6 +686,8 @@ class DeleteTestCase(ControllerTestCase):
         pod, capsule = self._running()
         self.pods.clear()
         self.client.get_pod.return_value = strategies.pod(uid='new-uid')
+        self._sync()
+        self.clock.now += orphans.GRACE
         self._sync()
         self.runtime.delete.assert_called_once_with(capsule)
 

@@ -14,6 +14,7 @@ that do as they please: crashes, lost answers, late answers, lagging watches.
 """
 
 import copy
+import datetime
 import itertools
 import threading
 import types
@@ -26,8 +27,12 @@ from hypothesis import strategies as st
 from zun_vk import exceptions
 from zun_vk import health
 from zun_vk.cloud import throttle
+from zun_vk.kube import times
 from zun_vk.kube import workqueue
+from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import lifecycle
+from zun_vk.pods import memory
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.unit.pods import capsules
@@ -35,6 +40,10 @@ from zun_vk.tests.unit.pods import strategies
 
 _HOST = '192.0.2.10'
 # Seconds within which Zun has dealt with a request whose sender is gone.
+_POLICY = memory.Policy(placement_deadline=90)
+_NO_ROOM = 'There are not enough hosts available.'
+_DAEMONSET = {'apiVersion': 'apps/v1', 'kind': 'DaemonSet', 'name': 'd',
+              'uid': 'd', 'controller': True}
 _LATEST = controller.SETTLE - 1
 
 
@@ -50,6 +59,7 @@ class _World:
         self.numbers = itertools.count(1)
         self.pods = {}
         self.capsules = {}
+        self.shown_running = set()
         self.under_way = []
         # What goes wrong with the next calls: the creation of capsules, and
         # any other.
@@ -58,6 +68,19 @@ class _World:
 
     def monotonic(self):
         return self.now
+
+    def time(self):
+        return self.now
+
+    def rfc3339(self):
+        return datetime.datetime.fromtimestamp(
+            self.now, datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+    def overdue(self, pod):
+        started = (pod.get('status') or {}).get('startTime')
+        allowed = pod['spec'].get('activeDeadlineSeconds')
+        return started and allowed and (
+            self.now >= times.seconds(started) + allowed)
 
     def pass_time(self, seconds):
         until = self.now + seconds
@@ -94,7 +117,10 @@ class _World:
         before = (pod.get('status') or {}).get('phase')
         assert before not in ('Succeeded', 'Failed') or (
             status['phase'] == before), 'an end was undone'
+        assert not lifecycle.from_daemonset(pod), 'a pod was not ignored'
         pod['status'] = copy.deepcopy(status)
+        if status['phase'] == 'Running':
+            self.shown_running.add(pod['metadata']['uid'])
         pod['metadata']['resourceVersion'] = str(next(self.numbers))
         return copy.deepcopy(pod)
 
@@ -153,7 +179,7 @@ class _World:
         assert (pod is None or pod['metadata'].get('deletionTimestamp')
                 or (pod.get('status') or {}).get('phase') in (
                     'Succeeded', 'Failed')
-                or capsule['status'] == 'Error'), (
+                or capsule['status'] == 'Error' or self.overdue(pod)), (
             'the capsule of a living pod was deleted')
         self.capsules[uuid]['deleting'] = True
 
@@ -192,6 +218,7 @@ class _Make:
         pod = world.pods.get(uid)
         assert pod is None or (pod.get('status') or {}).get('startTime'), (
             'a capsule was made for a pod nobody took up')
+        assert uid not in world.shown_running, 'a pod that ran was made anew'
         number = next(world.numbers)
         metadata = self.template['metadata']
         capsule = {
@@ -222,7 +249,8 @@ class _Agent:
                                           self.queue.add)
         self.controller = controller.PodController(
             world, self.runtime, mock.Mock(spec=['pod']), self.queue,
-            self.writer, _HOST, world.monotonic)
+            self.writer, _HOST, _POLICY,
+            lambda: admission.Room((), 0), world.monotonic, world.time)
         self.controller.follow(self)
 
     # The reflector, as the controller reads it.
@@ -292,7 +320,8 @@ class _Machine(stateful.RuleBasedStateMachine):
             mock.patch.object(rest.sessions, 'ServiceAccess',
                               autospec=True),
             mock.patch.object(rest.zun, 'ZunClient', autospec=True,
-                              return_value=self.world)]
+                              return_value=self.world),
+            mock.patch.object(times, 'now', self.world.rfc3339)]
         for patch in self.patches:
             patch.start()
         self.agent = _Agent(self.world)
@@ -309,13 +338,16 @@ class _Machine(stateful.RuleBasedStateMachine):
 
     # The users
 
-    @stateful.rule(name=NAMES)
-    def add_pod(self, name):
+    @stateful.rule(name=NAMES, deadline=st.sampled_from([None, None, 40]),
+                   owners=st.sampled_from([[], [], [_DAEMONSET]]))
+    def add_pod(self, name, deadline, owners):
         if any(pod['metadata']['name'] == name
                for pod in self.world.pods.values()):
             return
         uid = f'{name}-{next(self.world.numbers)}'
-        pod = strategies.pod(name=name, uid=uid)
+        limits = {'activeDeadlineSeconds': deadline} if deadline else {}
+        pod = strategies.pod(name=name, uid=uid, **limits)
+        pod['metadata']['ownerReferences'] = owners
         pod['metadata']['resourceVersion'] = str(next(self.world.numbers))
         self.world.pods[uid] = pod
 
@@ -338,16 +370,18 @@ class _Machine(stateful.RuleBasedStateMachine):
     # Zun
 
     @stateful.precondition(lambda self: self.world.capsules)
-    @stateful.rule(data=st.data(), bad=st.booleans())
+    @stateful.rule(data=st.data(), bad=st.sampled_from(
+        [None, None, 'Image x was not found.', _NO_ROOM]))
     def zun_goes_on(self, data, bad):
         self._go_on(self.world.capsules[data.draw(
             st.sampled_from(sorted(self.world.capsules)))], bad)
 
-    def _go_on(self, capsule, bad=False):
+    def _go_on(self, capsule, bad=None):
         if capsule.get('deleting'):
             self.world.capsules.pop(capsule['uuid'], None)
         elif capsule['status'] == 'Creating':
             capsule['status'] = 'Error' if bad else 'Running'
+            capsule['status_reason'] = bad
             capsule['containers'] = [] if bad else [capsules.container()]
 
     @stateful.precondition(lambda self: any(
@@ -431,8 +465,12 @@ class _Machine(stateful.RuleBasedStateMachine):
     def _check_order(self):
         for uid, pod in self.world.pods.items():
             assert not pod['metadata'].get('deletionTimestamp'), uid
+            if lifecycle.from_daemonset(pod):
+                assert not pod.get('status'), uid
+                continue
             phase = pod['status']['phase']
             assert phase in ('Running', 'Failed'), (uid, pod['status'])
+            assert phase == 'Failed' or not self.world.overdue(pod), uid
             wanted = 1 if phase == 'Running' else 0
             assert len(self.world.of_pod(uid)) == wanted, uid
         for capsule in self.world.capsules.values():

@@ -27,7 +27,8 @@ _NO_CONCERN = {
     'schedulingGates', 'serviceAccount', 'serviceAccountName',
     'tolerations', 'topologySpreadConstraints'}
 # What the capsule has in it, or what is told to mean something else.
-_CARRIED = {'containers', 'restartPolicy', 'terminationGracePeriodSeconds'}
+_CARRIED = {'activeDeadlineSeconds', 'containers', 'restartPolicy',
+            'terminationGracePeriodSeconds'}
 _LOOKED_INTO = {'volumes', 'securityContext'}
 _CONTAINER_CARRIED = {
     'args', 'command', 'env', 'image', 'imagePullPolicy', 'name', 'stdin',

@@ -1,0 +1,84 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the controller keeps in mind of a pod, and what follows from it.
+
+Nothing here must survive a restart: what must is in the API server
+(startTime) and in Zun (labels). No I/O.
+"""
+
+import dataclasses
+
+from zun_vk.pods import deadlines
+from zun_vk.pods import lifecycle
+from zun_vk.pods import status
+
+
+@dataclasses.dataclass
+class Memory:
+    """What this process knows of a pod beyond the API server and Zun.
+
+    :param acknowledged: this process wrote the pod's startTime, so no other
+        has sent a request for its capsule
+    :param capsule_seen: a capsule of the pod was seen
+    :param ran: a container was seen, though the API server may not know yet
+    :param no_room: Zun's words, where it found no host at the last try
+    :param absent_after: only a list begun after this monotonic time proves
+        that there is no capsule
+    :param retry_at: monotonic time before which no capsule is made
+    """
+
+    acknowledged: bool = False
+    capsule_seen: bool = False
+    ran: bool = False
+    no_room: str = ''
+    absent_after: float = float('-inf')
+    retry_at: float = float('-inf')
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """What the operator chose.
+
+    :param daemonsets: lifecycle.IGNORE, RUN or FAIL
+    :param placement_deadline: seconds a pod may wait for room; 0: for ever
+    """
+
+    daemonsets: str = lifecycle.IGNORE
+    placement_deadline: float = 0
+
+
+def known(pod: dict, memory: Memory, policy: Policy, absence_certain: bool,
+          now: float) -> lifecycle.Known:
+    """Return what the decision about a pod stands on.
+
+    :param now: seconds since the epoch
+    """
+    active, room = _deadlines(pod, memory, policy, now)
+    return lifecycle.Known(
+        absence_certain, memory.ran, overdue=active is not None
+        and active <= 0, unplaceable=room is not None and room <= 0,
+        daemonsets=policy.daemonsets)
+
+
+def next_deadline(pod: dict, memory: Memory, policy: Policy,
+                  now: float) -> float | None:
+    """Return the seconds until a deadline of the pod is over, if any is."""
+    if status.is_terminal(pod):
+        return None
+    return min((left for left in _deadlines(pod, memory, policy, now)
+                if left is not None and left > 0), default=None)
+
+
+def _deadlines(pod: dict, memory: Memory, policy: Policy,
+               now: float) -> tuple[float | None, float | None]:
+    room = deadlines.left(pod, policy.placement_deadline, now)
+    return deadlines.active(pod, now), room if memory.no_room else None

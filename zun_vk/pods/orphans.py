@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Capsules of this node that no pod needs: they go, and only they.
+
+Flows in: capsules that carry this node's labels, as the runtime hands them
+out; foreign ones never get here. Flows out: deletions in Zun. A capsule
+without a Pod goes only when the API server itself says, and says again
+after a grace, that there is none: what a watch shows may be old, and an API
+server that is being put back from a backup may know less than it will.
+"""
+
+import typing
+
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk.kube import client as kube_client
+from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods.runtimes import base
+
+LOG = logging.getLogger(__name__)
+
+# Seconds a capsule may be without a Pod before it goes.
+GRACE = 10.0
+
+
+class Orphans:
+    """Deletes capsules that nobody needs.
+
+    :param client: the API server
+    :param runtime: knows and deletes capsules
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, client: kube_client.KubeClient,
+                 runtime: base.CapsuleRuntime,
+                 clock: typing.Callable[[], float]):
+        self._client = client
+        self._runtime = runtime
+        self._clock = clock
+        # When the capsules of a UID were first found without a Pod; an
+        # entry is used by the worker that holds the UID only.
+        self._since: dict[str, float] = {}
+
+    def reap(self, uid: str,
+             capsules: list[capsule_module.Capsule]) -> None:
+        """Delete the capsules of a pod that is gone, if it stays gone.
+
+        To be called again until there are none.
+
+        :param capsules: all those of the UID, at least one
+        :raises RemoteError: ask again later
+        """
+        if self._pod_exists(capsules[0]):
+            self.forget(uid)
+            return
+        since = self._since.setdefault(uid, self._clock())
+        if self._clock() - since < GRACE:
+            return
+        for capsule in capsules:
+            if not capsule.deleting:
+                LOG.warning('Capsule %s: its pod %s/%s is gone, deleting it',
+                            capsule.uuid, capsule.namespace, capsule.pod)
+                self._runtime.delete(capsule)
+
+    def forget(self, uid: str) -> None:
+        """Drop what is kept of a UID: it has a Pod, or no capsules."""
+        self._since.pop(uid, None)
+
+    def drop_doubles(self, capsules: list[capsule_module.Capsule]) -> None:
+        """Delete all but the first of a pod's capsules."""
+        for double in capsules[1:]:
+            if not double.deleting:
+                LOG.warning('Pod %s/%s: capsule %s stays, %s is deleted',
+                            double.namespace, double.pod, capsules[0].uuid,
+                            double.uuid)
+                self._runtime.delete(double)
+
+    def _pod_exists(self, capsule: capsule_module.Capsule) -> bool:
+        """Ask the API server: the reflector may lag behind."""
+        try:
+            pod = self._client.get_pod(capsule.namespace, capsule.pod)
+        except exceptions.NotFound:
+            return False
+        return pod['metadata']['uid'] == capsule.uid
