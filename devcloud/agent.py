@@ -45,6 +45,7 @@ def configuration(where: paths.Paths, keys: pki.Pki,
     """
     cloud = openstack.credentials(where, 'zun-vk')
     return {
+        'agent': {'state_path': where.data / 'agent'},
         'kubernetes': {'kubeconfig': keys.kubeconfig('agent')},
         'node': {'name': settings.NODE},
         'tenants': {'default_project': project},

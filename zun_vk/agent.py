@@ -16,7 +16,6 @@ what it needs.
 """
 
 import signal
-import socket
 import typing
 
 from oslo_config import cfg
@@ -26,8 +25,10 @@ from oslo_service import systemd
 
 from zun_vk import exceptions
 from zun_vk import health as health_module
-from zun_vk import held_node
+from zun_vk import keeper
 from zun_vk import metrics
+from zun_vk import slot
+from zun_vk import state
 from zun_vk import threads
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
@@ -35,13 +36,14 @@ from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease
-from zun_vk.pods import identity
+from zun_vk.kube import presence
+from zun_vk.node import zones
 from zun_vk.pods.runtimes import base
 
 LOG = logging.getLogger(__name__)
 
-# Seconds that a stop waits for threads in the middle of a remote call.
-_STOP_PATIENCE = 10.0
+# Seconds that a stop waits for nodes to be given up.
+_STOP_PATIENCE = 15.0
 _START_CHECK = 'read the cluster identity'
 
 
@@ -58,13 +60,14 @@ class Agent(service.ServiceBase):
         self._stop = self._threads.stop
         self._health = health_module.Health()
         self._client = kube_client.KubeClient(conf)
-        self._lease_client = kube_client.KubeClient(conf)
+        self._presence_client = kube_client.KubeClient(
+            conf, timeout=lease.TIMEOUT)
         self._zun_access = sessions.ServiceAccess(conf, 'zun')
         self._placement_access = sessions.ServiceAccess(conf, 'placement')
         self._throttles = throttle.Throttles(
             zun.SERVICE, conf.zun.requests_per_second)
         self._make_runtime = base.find(conf)
-        self._held: held_node.HeldNode | None = None
+        self._state = state.AgentState(conf)
 
     def preflight(self) -> None:
         """Try every credential once, and take the port of the metrics.
@@ -107,13 +110,9 @@ class Agent(service.ServiceBase):
         """End all threads; capsules and the node stay as they are."""
         self._stop.set()
         self._throttles.close()
-        if self._held:
-            self._held.stop()
-        late = self._threads.join(_STOP_PATIENCE)
-        if self._held:
-            late += self._held.join(_STOP_PATIENCE)
-        for name in late:
+        for name in self._threads.join(_STOP_PATIENCE):
             LOG.warning('Thread %s is cut off in a remote call', name)
+        self._state.close()
 
     def wait(self) -> None:
         """Block until a signal ends the process."""
@@ -137,21 +136,21 @@ class Agent(service.ServiceBase):
         cluster = self._cluster_id()
         if cluster is None:
             return
-        owner = identity.Owner(cluster, self._conf.node.name)
-        self._held = held_node.HeldNode(
-            self._conf, owner, self._client, self._health,
-            self._throttles, self._make_runtime, self._registered)
-        self._held.start()
-
-    def _registered(self, node: dict) -> None:
-        """The node exists: keep its heart beating and tell systemd."""
-        heartbeat = lease.LeaseHeartbeat(
-            self._lease_client, self._conf.node.name, socket.gethostname(),
-            self._health)
-        self._threads.spawn('lease', heartbeat.run,
-                            node['metadata']['uid'], self._stop)
-        LOG.info('Node %s is registered', self._conf.node.name)
-        systemd.notify_once()
+        conf, name = self._conf, self._state.name
+        LOG.info('This agent is %s', name)
+        nodes = keeper.NodeKeeper(
+            conf, name,
+            zones.NodeNames(
+                conf, zun.ZunClient(self._zun_access, self._throttles),
+                self._client),
+            presence.Presence(self._presence_client, conf.agent.namespace,
+                              conf.node.name, name),
+            self._health,
+            lambda which: slot.Slot(conf, which, name, cluster,
+                                    self._throttles, self._make_runtime),
+            systemd.notify_once)
+        # On its own: a crash of it must not build all of this again.
+        self._threads.keep_up('keeper', nodes.run, self._stop)
 
     def _cluster_id(self) -> str | None:
         """Return the cluster's identity, None if stopped before it came."""

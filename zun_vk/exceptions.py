@@ -79,6 +79,10 @@ class NotSent(Unreachable):
     """No answer, for nothing was sent: it was not done."""
 
 
+class NotHolder(NotSent):
+    """Nothing was sent, for another agent may hold the node by now."""
+
+
 class Unavailable(RemoteError):
     """The service answered that it cannot serve now (5xx).
 

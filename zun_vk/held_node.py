@@ -29,12 +29,14 @@ from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
+from zun_vk.kube import lease
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
 from zun_vk.kube import workqueue
 from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer
+from zun_vk.node import zones
 from zun_vk.pods import admission
 from zun_vk.pods import controller as pod_controller
 from zun_vk.pods import identity
@@ -48,26 +50,29 @@ _RESYNC_INTERVAL = 60.0
 class HeldNode:
     """The parts of one node.
 
+    :param which: the node
     :param owner: the node, and the cluster it is in
-    :param client: the API server, with the rights of the node
+    :param fence: open while this agent may act for the node
     :param throttles: the gates before Zun's endpoints, of the whole agent
     :param make_runtime: from ``base.find``
-    :param on_registered: called once, with the Node, when it exists
+    :param on_registered: called with the Node when it exists
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
-                 client: kube_client.KubeClient,
+    def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
+                 owner: identity.Owner, fence: lease.Fence,
                  health: health_module.Health,
                  throttles: throttle.Throttles,
                  make_runtime: base.Factory,
                  on_registered: typing.Callable[[dict], None]):
         self._conf = conf
         self._on_registered = on_registered
-        self._threads = threads.Threads()
+        self._threads = threads.Threads(which.name)
         self._queue = workqueue.WorkQueue()
-        self._recorder = events.EventRecorder(client, owner.node)
+        client = kube_client.KubeClient(conf, guard=fence.check)
+        self._recorder = events.EventRecorder(client, which.name)
         self._writer = writer.StatusWriter(client, health, self._queue.add)
-        self._runtime = make_runtime(conf, owner, health, throttles)
+        self._runtime = make_runtime(conf, owner, health, throttles,
+                                     fence.check)
         self._pods = pod_controller.PodController(
             client, self._runtime, self._recorder, self._queue, self._writer,
             str(conf.node.address),
@@ -75,16 +80,16 @@ class HeldNode:
                           conf.pods.placement_deadline),
             self._room)
         self._mirror = reflector.Reflector(
-            podsource.PodSource(client, owner.node), name='pods',
+            podsource.PodSource(client, which.name), name='pods',
             on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
         self._pods.follow(self._mirror)
         self._nodes = node_controller.NodeController(
-            conf, client,
+            conf, which, client,
             observer.CloudObserver(
                 zun.ZunClient(sessions.ServiceAccess(conf, 'zun'),
                               throttles),
                 placement.PlacementClient(
-                    sessions.ServiceAccess(conf, 'placement'))),
+                    sessions.ServiceAccess(conf, 'placement')), which.zone),
             health, self._recorder, self._pods.claims,
             self._pods.capacity_grew)
 
@@ -111,6 +116,10 @@ class HeldNode:
     def join(self, seconds: float) -> list[str]:
         """Wait for the threads; return the names of those that still run."""
         return self._threads.join(seconds)
+
+    def resync(self) -> None:
+        """Look at every pod now: for a while nothing could be done."""
+        self._pods.resync()
 
     def _room(self) -> admission.Room:
         """Return what the node had when it was last looked at."""

@@ -46,6 +46,9 @@ CERTIFICATE_END = prometheus_client.Gauge(
 CERTIFICATE_REQUESTS = prometheus_client.Counter(
     'zun_vk_certificate_requests_total',
     'Certificates asked for, by result.', ['certificate', 'result'])
+LEASE_HELD = prometheus_client.Gauge(
+    'zun_vk_lease_held', 'Whether this agent holds the lease of a node.',
+    ['node'])
 BUILD = prometheus_client.Gauge(
     'zun_vk_build_info', 'Version of the running agent.', ['version'])
 

@@ -45,14 +45,18 @@ class ZunClient:
 
     :param access: session of the project
     :param throttles: the gates before Zun's endpoints, shared by all clients
+    :param guard: called before anything is changed; what it raises stops
+        that
 
     Every call may raise Throttled without having sent anything.
     """
 
     def __init__(self, access: sessions.ServiceAccess,
-                 throttles: throttle.Throttles):
+                 throttles: throttle.Throttles,
+                 guard: typing.Callable[[], None] = lambda: None):
         self._access = access
         self._throttles = throttles
+        self._guard = guard
 
     def list_capsules(self) -> list[dict]:
         """Return all capsules of the project, the oldest first."""
@@ -75,11 +79,13 @@ class ZunClient:
         :raises Unreachable, Unavailable: it may have been made all the same
         """
         with self._client('create capsule') as client:
+            self._guard()
             return client.capsules.create(template=template).to_dict()
 
     def delete_capsule(self, uuid: str) -> None:
         """Ask Zun to delete a capsule; it is gone some seconds later."""
         with self._client('delete capsule') as client:
+            self._guard()
             client.capsules.delete(uuid)
 
     def list_services(self) -> list[dict]:

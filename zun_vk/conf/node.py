@@ -30,7 +30,15 @@ OPTS: list[cfg.Opt] = [
     cfg.Opt(
         'name',
         type=_NAME, default='zun-vk', sample_default='zun-vk',
-        help='Name of the Node object that stands for the cloud.'),
+        help='Name of the Node object that stands for the cloud. With '
+             'per_availability_zone the name of each is this one, a hyphen '
+             'and the zone.'),
+    cfg.BoolOpt(
+        'per_availability_zone',
+        default=False,
+        help="Whether there is one node for each availability zone of Zun's "
+             'hosts, or one for all. A node whose zone vanishes is cordoned '
+             'and stays until a cluster admin deletes it.'),
     cfg.HostAddressOpt(
         'address',
         default=netutils.get_my_ipv4(),

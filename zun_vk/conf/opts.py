@@ -17,6 +17,7 @@ argument: nothing here or below keeps a global one.
 
 from oslo_config import cfg
 
+from zun_vk.conf import agent
 from zun_vk.conf import kubernetes
 from zun_vk.conf import metrics
 from zun_vk.conf import node
@@ -25,7 +26,7 @@ from zun_vk.conf import pods
 from zun_vk.conf import tenants
 from zun_vk.conf import zun
 
-SECTIONS = (kubernetes, metrics, node, placement, pods, tenants, zun)
+SECTIONS = (agent, kubernetes, metrics, node, placement, pods, tenants, zun)
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:

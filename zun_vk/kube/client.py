@@ -61,12 +61,18 @@ class KubeClient:
 
     :param conf: options of the sections ``[kubernetes]`` and ``[pods]``
     :param credentials: instead of those in the kubeconfig file
+    :param guard: called before anything is changed; what it raises stops
+        that
+    :param timeout: seconds, instead of ``[kubernetes] timeout``
     :raises ConfigError: the kubeconfig file cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
-                 credentials: keypair.Credentials | None = None):
-        self._timeout = conf.kubernetes.timeout
+                 credentials: keypair.Credentials | None = None,
+                 guard: typing.Callable[[], None] = lambda: None,
+                 timeout: float | None = None):
+        self._guard = guard
+        self._timeout = timeout or conf.kubernetes.timeout
         self._configuration = _configuration(conf)
         self._configuration.connection_pool_maxsize = (
             conf.pods.workers + _OTHER_CONNECTIONS)
@@ -111,15 +117,19 @@ class KubeClient:
     def get_node(self, name: str) -> dict:
         return self._call('get node', self._core.read_node, name)
 
+    def list_nodes(self, **params) -> list[dict]:
+        return _items(self._call('list nodes', self._core.list_node,
+                                 **params), 'list nodes')
+
     def create_node(self, node: dict) -> dict:
-        return self._call('create node', self._core.create_node, node)
+        return self._send('create node', self._core.create_node, node)
 
     def patch_node(self, name: str, patch: dict) -> dict:
-        return self._call('patch node', self._core.patch_node, name, patch,
+        return self._send('patch node', self._core.patch_node, name, patch,
                           _content_type=STRATEGIC_MERGE)
 
     def patch_node_status(self, name: str, patch: dict) -> dict:
-        return self._call('patch node status', self._core.patch_node_status,
+        return self._send('patch node status', self._core.patch_node_status,
                           name, patch, _content_type=STRATEGIC_MERGE)
 
     def get_lease(self, namespace: str, name: str) -> dict:
@@ -127,8 +137,14 @@ class KubeClient:
                           self._coordination.read_namespaced_lease,
                           name, namespace)
 
+    def list_leases(self, namespace: str, **params) -> list[dict]:
+        answer = self._call('list leases',
+                            self._coordination.list_namespaced_lease,
+                            namespace, **params)
+        return _items(answer, 'list leases')
+
     def create_lease(self, namespace: str, lease: dict) -> dict:
-        return self._call('create lease',
+        return self._send('create lease',
                           self._coordination.create_namespaced_lease,
                           namespace, lease)
 
@@ -138,7 +154,7 @@ class KubeClient:
         Not replaced: the client (37) refuses objects with fields that it
         does not know, and an API server may be newer.
         """
-        return self._call('patch lease',
+        return self._send('patch lease',
                           self._coordination.patch_namespaced_lease,
                           name, namespace, patch, _content_type=MERGE)
 
@@ -148,7 +164,7 @@ class KubeClient:
 
     def patch_pod_status(self, namespace: str, name: str,
                          patch: dict) -> dict:
-        return self._call('patch pod status',
+        return self._send('patch pod status',
                           self._core.patch_namespaced_pod_status,
                           name, namespace, patch,
                           _content_type=STRATEGIC_MERGE)
@@ -158,18 +174,18 @@ class KubeClient:
 
         :raises Conflict: another pod has this name now
         """
-        self._call('delete pod', self._core.delete_namespaced_pod,
+        self._send('delete pod', self._core.delete_namespaced_pod,
                    name, namespace,
                    body={'apiVersion': 'v1', 'kind': 'DeleteOptions',
                          'gracePeriodSeconds': 0,
                          'preconditions': {'uid': uid}})
 
     def create_event(self, namespace: str, event: dict) -> dict:
-        return self._call('create event', self._core.create_namespaced_event,
+        return self._send('create event', self._core.create_namespaced_event,
                           namespace, event)
 
     def patch_event(self, namespace: str, name: str, patch: dict) -> dict:
-        return self._call('patch event', self._core.patch_namespaced_event,
+        return self._send('patch event', self._core.patch_namespaced_event,
                           name, namespace, patch, _content_type=MERGE)
 
     def create_signing_request(self, request: dict) -> dict:
@@ -197,12 +213,19 @@ class KubeClient:
             timeout=(_CONNECT_TIMEOUT, SILENCE),
             watch=True, timeout_seconds=server_timeout, **params)
 
+    def _send(self, call: str, method: typing.Callable, *args,
+              **params) -> dict:
+        """Do what ``_call`` does, if we may act."""
+        self._guard()
+        return self._call(call, method, *args, **params)
+
     def _call(self, call: str, method: typing.Callable, *args,
               **params) -> dict:
         with remote.measured(SERVICE, call):
             response = self._open(
-                method, *args, timeout=(_CONNECT_TIMEOUT, self._timeout),
-                **params)
+                method, *args, **params,
+                timeout=(min(_CONNECT_TIMEOUT, self._timeout),
+                         self._timeout))
             try:
                 answer = json.loads(response.data)
             except (ValueError, urllib3.exceptions.HTTPError) as error:
@@ -277,6 +300,14 @@ def _replace_identity(configuration: k8s.Configuration,
     configuration.refresh_api_key_hook = None
     configuration.username = configuration.password = None
     configuration.cert_file = configuration.key_file = credentials.path
+
+
+def _items(answer: dict, call: str) -> list[dict]:
+    items = answer.get('items')
+    if not isinstance(items, list):
+        raise exceptions.Unavailable(
+            SERVICE, f'{call}: an answer that is no list')
+    return items
 
 
 def _field(answer: dict, *path: str) -> str:

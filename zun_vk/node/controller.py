@@ -29,8 +29,10 @@ from zun_vk.kube import events
 from zun_vk.kube import times
 from zun_vk.node import capacity
 from zun_vk.node import conditions
+from zun_vk.node import cordon
 from zun_vk.node import observer as observer_module
 from zun_vk.node import registration
+from zun_vk.node import zones
 
 # Kubernetes: nodeStatusReportFrequency of the kubelet, seconds.
 _REPORT_INTERVAL = 300.0
@@ -44,16 +46,19 @@ Claims = typing.Callable[[], dict[str, tuple[int, int]]]
 class NodeController:
     """Owns one Node object.
 
+    :param which: the node
     :param claims: returns the requests of our pods that hold a claim
     :param grew: called when the cloud has more to give than before
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, client: kube_client.KubeClient,
+    def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
+                 client: kube_client.KubeClient,
                  observer: observer_module.CloudObserver,
                  health: health_module.Health,
                  recorder: events.EventRecorder, claims: Claims,
                  grew: typing.Callable[[], None]):
         self._conf = conf
+        self._which = which
         self._client = client
         self._observer = observer
         self._health = health
@@ -75,10 +80,11 @@ class NodeController:
         """
         architecture = self._architecture()
         self._static = registration.static_status(
-            self._conf, self._client.server_version(), architecture)
+            self._conf, self._which.name, self._client.server_version(),
+            architecture)
         node = registration.register(
             self._client,
-            registration.node_object(self._conf, architecture))
+            registration.node_object(self._conf, self._which, architecture))
         self._registered_with = architecture
         return node
 
@@ -86,12 +92,13 @@ class NodeController:
             on_registered: typing.Callable[[dict], None]) -> None:
         """Keep the node true until ``stop`` is set.
 
-        :param on_registered: called once, with the node, when it exists
+        :param on_registered: called with the node when it exists, and
+            again when it was made anew
         """
-        registered = False
+        registered = ''
         while not stop.is_set():
-            if self.look() and not registered:
-                registered = True
+            if self.look() and registered != self._node['metadata']['uid']:
+                registered = self._node['metadata']['uid']
                 on_registered(self._node)
             stop.wait(_HURRY if self._health.problems()
                       else self._conf.node.capacity_interval)
@@ -124,7 +131,7 @@ class NodeController:
             self._grew()
 
     def _write(self) -> None:
-        self._node = self._get_or_register()
+        self._node = self._cordoned(self._get_or_register())
         status = self._status(self._node)
         if status is None:
             return
@@ -133,7 +140,7 @@ class NodeController:
                 and now - self._reported_at < _REPORT_INTERVAL):
             return
         written = self._client.patch_node_status(
-            self._conf.node.name, {'status': status})
+            self._which.name, {'status': status})
         self._reported_at = now
         self._tell(self._node, written)
 
@@ -144,9 +151,26 @@ class NodeController:
         if self._registered_with != self._architecture():
             return self.register()
         try:
-            return self._client.get_node(self._conf.node.name)
+            return self._client.get_node(self._which.name)
         except exceptions.NotFound:
             return self.register()
+
+    def _cordoned(self, node: dict) -> dict:
+        """Cordon or uncordon the node where its zone came or went."""
+        if self._seen is None:
+            return node
+        patch = cordon.patch(node, self._seen.zone_exists)
+        if patch is None:
+            return node
+        node = self._client.patch_node(self._which.name, patch)
+        if self._seen.zone_exists:
+            self._recorder.node(node, events.NORMAL, 'NodeSchedulable',
+                                'the availability zone is back')
+        else:
+            self._recorder.node(
+                node, events.WARNING, 'NodeNotSchedulable',
+                'the availability zone has no Zun hosts any more')
+        return node
 
     def _status(self, node: dict) -> dict | None:
         """Return the node's status as it should be, None: too early."""

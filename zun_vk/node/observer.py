@@ -23,6 +23,7 @@ from zun_vk import exceptions
 from zun_vk.cloud import placement as placement_module
 from zun_vk.cloud import zun as zun_module
 from zun_vk.node import capacity
+from zun_vk.node import zones
 
 LOG = logging.getLogger(__name__)
 
@@ -39,23 +40,28 @@ class Observation:
     :param providers: their resource providers
     :param architecture: Kubernetes' word for their CPU, where all have the
         same, else ''
+    :param zone_exists: there are hosts, up or not, enabled or not
     """
 
     hosts: tuple[str, ...]
     providers: tuple[capacity.Provider, ...]
     architecture: str = ''
+    zone_exists: bool = True
 
 
 class CloudObserver:
     """Looks at the cloud; used by one thread.
 
     :param zun: with credentials that may list services
+    :param zone: availability zone to look at; None: the whole cloud
     """
 
     def __init__(self, zun: zun_module.ZunClient,
-                 placement: placement_module.PlacementClient):
+                 placement: placement_module.PlacementClient,
+                 zone: str | None = None):
         self._zun = zun
         self._placement = placement
+        self._zone = zone
         # UUIDs of resource providers by host name.
         self._known: dict[str, str] = {}
         # Looked up only when the set of hosts changes.
@@ -67,13 +73,16 @@ class CloudObserver:
 
         :raises RemoteError: a service failed
         """
-        hosts = usable_hosts(self._zun.list_services())
+        services = self._zun.list_services()
+        zone_exists = (self._zone is None
+                       or self._zone in zones.zones(services))
+        hosts = usable_hosts(services, self._zone)
         providers = [self._provider(host) for host in hosts]
         if hosts != self._hosts:
             self._architecture = architecture(self._zun.list_hosts(), hosts)
             self._hosts = hosts
         return Observation(hosts, tuple(filter(None, providers)),
-                           self._architecture)
+                           self._architecture, zone_exists)
 
     def _provider(self, host: str) -> capacity.Provider | None:
         uuid = self._known.get(host) or self._placement.find_provider(host)
@@ -90,15 +99,19 @@ class CloudObserver:
         return provider
 
 
-def usable_hosts(services: list[dict]) -> tuple[str, ...]:
+def usable_hosts(services: list[dict],
+                 zone: str | None = None) -> tuple[str, ...]:
     """Return the hosts whose zun-compute is up and enabled, sorted.
 
     Placement still has the inventory of the others: they are left out here.
+
+    :param zone: only hosts of this availability zone; None: of any
     """
     return tuple(sorted(
         service['host'] for service in services
         if service.get('binary') == _BINARY and service.get('state') == 'up'
-        and not service.get('disabled')))
+        and not service.get('disabled')
+        and zone in (None, service.get('availability_zone'))))
 
 
 def architecture(records: list[dict], hosts: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from oslo_config import cfg
 from zun_vk import exceptions
 from zun_vk import version
 from zun_vk.kube import client as kube_client
+from zun_vk.node import zones
 
 # What large clouds exclude from their DaemonSets and load balancers.
 _LABELS = {
@@ -29,6 +30,7 @@ _LABELS = {
 }
 _ARCHITECTURE = 'kubernetes.io/arch'
 _REGION = 'topology.kubernetes.io/region'
+_ZONE = 'topology.kubernetes.io/zone'
 _ATTEMPTS = 5
 
 
@@ -59,34 +61,39 @@ def register(client: kube_client.KubeClient, wanted: dict) -> dict:
         'adopted')
 
 
-def node_object(conf: cfg.ConfigOpts, architecture: str) -> dict:
+def node_object(conf: cfg.ConfigOpts, which: zones.VirtualNode,
+                architecture: str) -> dict:
     """Return the Node to create.
 
     :param architecture: of the cloud's hosts; '': not known or mixed
     """
-    name = conf.node.name
-    labels = _LABELS | {'kubernetes.io/hostname': name}
+    labels = _LABELS | {'kubernetes.io/hostname': which.name,
+                        zones.GROUP: zones.label_value(conf.node.name)}
     if architecture:
         labels[_ARCHITECTURE] = architecture
     if conf.zun.region_name:
         labels[_REGION] = conf.zun.region_name
+    metadata: dict = {'name': which.name}
+    if which.zone:
+        labels[_ZONE] = zones.label_value(which.zone)
+        metadata['annotations'] = {zones.ZONE: which.zone}
     node: dict = {
         'apiVersion': 'v1', 'kind': 'Node',
-        'metadata': {'name': name, 'labels': labels | conf.node.labels},
-        'spec': {'providerID': provider_id(conf)},
+        'metadata': metadata | {'labels': labels | conf.node.labels},
+        'spec': {'providerID': provider_id(conf, which.name)},
     }
     if conf.node.taint:
         node['spec']['taints'] = [taint(conf.node.taint)]
     return node
 
 
-def provider_id(conf: cfg.ConfigOpts) -> str:
+def provider_id(conf: cfg.ConfigOpts, name: str) -> str:
     """Return ``zun-vk://<region>/<node>``.
 
     A scheme of its own: the OpenStack cloud-controller-manager deletes
     NotReady nodes whose ``openstack:///`` ID Nova does not know.
     """
-    return f'zun-vk://{conf.zun.region_name or ""}/{conf.node.name}'
+    return f'zun-vk://{conf.zun.region_name or ""}/{name}'
 
 
 def taint(text: str) -> dict:
@@ -107,10 +114,13 @@ def adoption(found: dict, wanted: dict) -> dict | None:
     """
     metadata: dict = {}
     spec: dict = {}
-    labels = {key: value for key, value in wanted['metadata']['labels'].items()
-              if (found['metadata'].get('labels') or {}).get(key) != value}
-    if labels:
-        metadata['labels'] = labels
+    for part in ('labels', 'annotations'):
+        missing = {
+            key: value
+            for key, value in (wanted['metadata'].get(part) or {}).items()
+            if (found['metadata'].get(part) or {}).get(key) != value}
+        if missing:
+            metadata[part] = missing
     # Kubernetes: a providerID can be set once and never changed.
     if not found['spec'].get('providerID'):
         spec['providerID'] = wanted['spec']['providerID']
@@ -135,10 +145,11 @@ def _with_ours(present: list[dict], ours: list[dict]) -> list[dict] | None:
     return [one for one in present if key(one) not in wanted] + ours
 
 
-def static_status(conf: cfg.ConfigOpts, server_version: str,
+def static_status(conf: cfg.ConfigOpts, name: str, server_version: str,
                   architecture: str) -> dict:
     """Return the part of the node's status that seldom changes.
 
+    :param name: of the node
     :param server_version: of the API server. Kubernetes: a kubelet must not
         be newer; this one follows it.
     """
@@ -146,7 +157,7 @@ def static_status(conf: cfg.ConfigOpts, server_version: str,
     return {
         'addresses': [
             {'type': 'InternalIP', 'address': conf.node.address},
-            {'type': 'Hostname', 'address': conf.node.name}],
+            {'type': 'Hostname', 'address': name}],
         'nodeInfo': {
             'machineID': '', 'systemUUID': '', 'bootID': '',
             'kernelVersion': '', 'kubeProxyVersion': '',

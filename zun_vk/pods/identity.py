@@ -37,10 +37,12 @@ class Owner:
 
     :param cluster: UID of the cluster's namespace kube-system
     :param node: name of the virtual node
+    :param zone: availability zone its capsules are made in; None: any
     """
 
     cluster: str
     node: str
+    zone: str | None = None
 
     def owns(self, labels: object) -> bool:
         """Tell whether a capsule with these labels is this node's."""

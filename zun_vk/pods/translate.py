@@ -76,6 +76,8 @@ def translate(pod: dict, owner: identity.Owner) -> Translation:
             'containers': [_container(c) for c in spec['containers']],
         },
     }
+    if owner.zone:
+        template['availabilityZone'] = owner.zone
     return Translation(template, differences(pod),
                        bool(support.token_volumes(pod)))
 

@@ -97,7 +97,8 @@ class Factory(typing.Protocol):
 
     def __call__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
                  health: health_module.Health,
-                 throttles: throttle.Throttles) -> CapsuleRuntime:
+                 throttles: throttle.Throttles,
+                 guard: typing.Callable[[], None]) -> CapsuleRuntime:
         ...
 
 

@@ -53,16 +53,18 @@ class RestRuntime(base.CapsuleRuntime):
     :param conf: options; sections ``[zun]`` and ``[tenants]``
     :param owner: whose capsules to handle
     :param throttles: the gates before Zun's endpoints
+    :param guard: raises NotHolder while another may act for the node
     """
 
     def __init__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
                  health: health_module.Health,
-                 throttles: throttle.Throttles):
+                 throttles: throttle.Throttles,
+                 guard: typing.Callable[[], None] = lambda: None):
         self._owner = owner
         self._health = health
         self._interval = conf.zun.poll_interval
         self._zun = zun.ZunClient(sessions.ServiceAccess(
-            conf, 'zun', conf.tenants.default_project), throttles)
+            conf, 'zun', conf.tenants.default_project), throttles, guard)
         self._store = store.CapsuleStore()
         self._listed_at = float('-inf')
         self._list_due = 0.0

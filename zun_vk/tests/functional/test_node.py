@@ -79,7 +79,7 @@ class TestRegistration(base.AgentTestCase):
         wait_for(lambda: self.lease()['renewTime'] != renewed,
                  'the lease renewed', 12)
 
-        self.assertEqual(40, self.lease()['leaseDurationSeconds'])
+        self.assertEqual(15, self.lease()['leaseDurationSeconds'])
         self.assertTrue(self.lease()['holderIdentity'])
         self.assertEqual(before, self.node['metadata']['resourceVersion'])
 

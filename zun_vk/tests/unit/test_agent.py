@@ -21,6 +21,9 @@ from zun_vk.tests.fixtures.openstack import http
 from zun_vk.tests.unit.cloud import base as cloud_base
 from zun_vk.tests.unit.kube import api
 
+_NAMES = {'main', 'lease', 'events', 'node', 'capsules', 'status', 'pods',
+          'worker-0', 'worker-1', 'worker-2', 'resync'}
+
 
 class AgentBase(cloud_base.CloudTestCase):
 
@@ -32,21 +35,32 @@ class AgentBase(cloud_base.CloudTestCase):
                 ('kubernetes', 'kubeconfig',
                  f'{self.kube.directory}/kubeconfig'),
                 ('kubernetes', 'timeout', 2),
+                ('agent', 'state_path', f'{self.kube.directory}/state'),
                 ('tenants', 'default_project', self.cloud.project),
                 ('pods', 'workers', 3)):
             self.conf.set_override(name, value, group=section)
         handler = signal.getsignal(signal.SIGHUP)
         self.addCleanup(signal.signal, signal.SIGHUP, handler)
         self.agent = agent.Agent(self.conf)
+        self.addCleanup(self.agent.stop)
 
     def _start(self):
         self.agent.start()
         self.addCleanup(self.agent.stop)
 
+    def _answer(self):
+        """Let the API server show a cluster without agents and leases."""
+        for status, body in (
+                (200, {'metadata': {'uid': 'cluster'}}),
+                (200, {'metadata': {'resourceVersion': '1'}}),  # presence
+                (200, {'items': []}),                           # of others
+                (404, {}),                                      # the lease
+                (200, {'metadata': {'resourceVersion': '1'}})):
+            self.kube.api.answers.append(http.Response(status, body))
+
     def _names(self):
-        held = self.agent._held
-        return set(self.agent._threads.running()
-                   + (held._threads.running() if held else []))
+        return {thread.name for thread in threading.enumerate()
+                if thread.name.partition(':')[0] in _NAMES}
 
     def _until(self, condition, what):
         return wait.wait_for(condition, what, timeout=10, interval=0.005)
@@ -64,12 +78,10 @@ class AgentTestCase(AgentBase):
         self.assertEqual(set(), self._names())
 
     def test_every_part_runs_in_a_thread_of_its_name_and_ends(self):
-        self.kube.api.answers.append(
-            http.Response(200, {'metadata': {'uid': 'cluster'}}))
+        self._answer()
         self._start()
-        names = {'events', 'node', 'capsules', 'status', 'pods',
-                 'worker-0', 'worker-1', 'worker-2'}
-        self._until(lambda: names <= self._names(), 'the threads')
+        names = {'main'} | {f'{name}:zun-vk' for name in _NAMES - {'main'}}
+        self._until(lambda: names == self._names(), 'the threads')
         self.agent.stop()
         self.assertEqual(set(), self._names())
 
@@ -78,8 +90,7 @@ class AgentTestCase(AgentBase):
                   'zun.openstack.org/node': 'zun-vk',
                   'zun.openstack.org/uid': 'u'}
         capsule = self.cloud.add_capsule(labels)
-        self.kube.api.answers.append(
-            http.Response(200, {'metadata': {'uid': 'cluster'}}))
+        self._answer()
         self._start()
         self._until(lambda: self.cloud.zun.count('GET', '/v1/capsules'),
                     'a list')

@@ -164,9 +164,11 @@ class TestRights(base.BaseTestCase):
         self.assertEqual((['kube-system'], ['get']),
                          (rule['resourceNames'], rule['verbs']))
 
-    def test_leases_are_those_of_nodes(self):
+    def test_leases_are_those_of_nodes_and_of_agents(self):
         kinds = {kind for kind, rule in self.rules
                  if 'leases' in rule['resources']}
         self.assertEqual({'Role'}, kinds)
-        role, = [one for one in self.objects if one['kind'] == 'Role']
-        self.assertEqual('kube-node-lease', role['metadata']['namespace'])
+        self.assertEqual(
+            {'kube-node-lease', 'zun-vk'},
+            {one['metadata']['namespace'] for one in self.objects
+             if one['kind'] == 'Role'})

@@ -11,6 +11,7 @@
 # under the License.
 import io
 import socket
+import tempfile
 import threading
 from unittest import mock
 
@@ -49,7 +50,9 @@ class AgentProgramTestCase(base.BaseTestCase):
             'password': cloud_module.PASSWORD, 'project_name': 'service',
             'user_domain_name': 'Default',
             'project_domain_name': 'Default', 'region_name': 'RegionOne'}
-        return {'kubernetes': {'kubeconfig': self.kubeconfig,
+        return {'agent': {'state_path': tempfile.mkdtemp(
+                    dir=self.kube.directory)},
+                'kubernetes': {'kubeconfig': self.kubeconfig,
                                'timeout': '2'},
                 'node': {}, 'pods': {}, 'metrics': {},
                 'tenants': {'default_project': self.cloud.project},

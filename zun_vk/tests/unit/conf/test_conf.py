@@ -104,8 +104,9 @@ class ListOptsTestCase(base.BaseTestCase):
         conf([], project='zun-vk', default_config_files=[])
         listed = {section: {option.dest for option in options}
                   for section, options in opts.list_opts()}
-        self.assertEqual({'kubernetes', 'metrics', 'node', 'placement',
-                          'pods', 'tenants', 'zun'}, set(listed))
+        self.assertEqual({'agent', 'kubernetes', 'metrics', 'node',
+                          'placement', 'pods', 'tenants', 'zun'},
+                         set(listed))
         for section, names in listed.items():
             self.assertLessEqual(set(conf[section]), names, section)
 

@@ -23,6 +23,7 @@ from zun_vk.kube import events
 from zun_vk.node import capacity
 from zun_vk.node import controller
 from zun_vk.node import observer
+from zun_vk.node import zones
 from zun_vk.tests.fixtures import wait
 from zun_vk.tests.unit.node import test_registration
 
@@ -68,7 +69,8 @@ class ControllerTestCase(base.BaseTestCase):
         self.claimed = {}
         self.grew = []
         self.controller = controller.NodeController(
-            test_registration.make_conf(capacity_interval=10), self.client,
+            test_registration.make_conf(capacity_interval=10),
+            zones.VirtualNode('zun-vk'), self.client,
             self.observer, self.health, self.recorder,
             lambda: dict(self.claimed), lambda: self.grew.append(True))
 

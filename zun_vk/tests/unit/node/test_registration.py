@@ -21,6 +21,7 @@ from zun_vk import exceptions
 from zun_vk.conf import opts
 from zun_vk.kube import client as kube_client
 from zun_vk.node import registration
+from zun_vk.node import zones
 
 _TAINT = {'key': 'virtual-kubelet.io/provider', 'value': 'zun',
           'effect': 'NoSchedule'}
@@ -39,8 +40,9 @@ def make_conf(**node):
     return conf
 
 
-def _wanted(**node):
-    return registration.node_object(make_conf(**node), 'amd64')
+def _wanted(zone=None, **node):
+    return registration.node_object(
+        make_conf(**node), zones.VirtualNode('zun-vk', zone), 'amd64')
 
 
 class NodeObjectTestCase(base.BaseTestCase):
@@ -52,10 +54,19 @@ class NodeObjectTestCase(base.BaseTestCase):
             'kubernetes.io/arch': 'amd64',
             'kubernetes.io/hostname': 'zun-vk',
             'topology.kubernetes.io/region': 'RegionOne',
+            'zun.openstack.org/virtual-node': 'zun-vk',
             'node.kubernetes.io/exclude-from-external-load-balancers':
                 'true'}, node['metadata']['labels'])
         self.assertEqual({'providerID': 'zun-vk://RegionOne/zun-vk',
                           'taints': [_TAINT]}, node['spec'])
+
+    def test_the_node_of_a_zone_says_which(self):
+        metadata = _wanted(zone='Rack 7/b')['metadata']
+        self.assertEqual(
+            {'zun.openstack.org/availability-zone': 'Rack 7/b'},
+            metadata['annotations'])
+        self.assertRegex(metadata['labels']['topology.kubernetes.io/zone'],
+                         '^Rack-7-b-[0-9a-f]{8}$')
 
     def test_labels_are_added_and_may_replace_ours(self):
         labels = _wanted(labels={'a': 'b', 'type': 'c'})[
@@ -68,7 +79,8 @@ class NodeObjectTestCase(base.BaseTestCase):
     def test_what_is_not_known_is_left_out(self):
         conf = make_conf()
         conf.set_override('region_name', None, group='zun')
-        node = registration.node_object(conf, '')
+        node = registration.node_object(
+            conf, zones.VirtualNode('zun-vk'), '')
         self.assertNotIn('kubernetes.io/arch', node['metadata']['labels'])
         self.assertNotIn('topology.kubernetes.io/region',
                          node['metadata']['labels'])
@@ -225,7 +237,8 @@ class RegisterTestCase(base.BaseTestCase):
 class StaticStatusTestCase(base.BaseTestCase):
 
     def test_it_says_where_and_what_the_node_is(self):
-        status = registration.static_status(make_conf(), 'v1.36.3', 'amd64')
+        status = registration.static_status(
+            make_conf(), 'zun-vk', 'v1.36.3', 'amd64')
         self.assertEqual(
             [{'type': 'InternalIP', 'address': '192.0.2.10'},
              {'type': 'Hostname', 'address': 'zun-vk'}],
@@ -237,7 +250,7 @@ class StaticStatusTestCase(base.BaseTestCase):
 
     def test_every_field_kubernetes_requires_is_there(self):
         info = registration.static_status(
-            make_conf(), 'v1.36.3+k3s1', '')['nodeInfo']
+            make_conf(), 'zun-vk', 'v1.36.3+k3s1', '')['nodeInfo']
         self.assertLessEqual(
             {'machineID', 'systemUUID', 'bootID', 'kernelVersion', 'osImage',
              'containerRuntimeVersion', 'kubeletVersion',

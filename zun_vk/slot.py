@@ -1,0 +1,156 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A node that this agent may hold: its Lease, and its parts while held.
+
+A slot is empty (nobody's or another agent's), held, or ending: given up or
+lost, with threads of ours that are still in a remote call. Only an empty
+one can be taken, so no two generations of a node's parts run side by side.
+"""
+
+import threading
+import time
+import typing
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk import health as health_module
+from zun_vk import held_node
+from zun_vk import metrics
+from zun_vk import threads
+from zun_vk.cloud import throttle
+from zun_vk.kube import client as kube_client
+from zun_vk.kube import lease as lease_module
+from zun_vk.node import zones
+from zun_vk.pods import identity
+from zun_vk.pods.runtimes import base
+
+LOG = logging.getLogger(__name__)
+
+
+class Slot:
+    """One node.
+
+    All methods are for one thread, that of the keeper.
+
+    :param agent: name of this agent
+    :param cluster: the cluster's identity
+    :param throttles: the gates before Zun's endpoints, of the whole agent
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
+                 agent: str, cluster: str, throttles: throttle.Throttles,
+                 make_runtime: base.Factory):
+        self.which = which
+        # Who else holds the node, as last seen; None: nobody we know of.
+        self.holder: str | None = None
+        # Monotonic time it was first seen free, None while it is not.
+        self.free_since: float | None = None
+        # The Node object exists and is as it should be.
+        self.registered = threading.Event()
+        self._conf = conf
+        self._owner = identity.Owner(cluster, which.name, which.zone)
+        self._throttles = throttles
+        self._make_runtime = make_runtime
+        self._fence = lease_module.Fence(which.name)
+        self._health = health_module.Health()
+        self._lease = lease_module.NodeLease(
+            kube_client.KubeClient(conf, timeout=lease_module.TIMEOUT),
+            which.name, agent, self._fence, self._health)
+        self._held: held_node.HeldNode | None = None
+        self._renewing = threads.Threads()
+        # Set by the renewing thread when another agent has the lease.
+        self._lost = threading.Event()
+
+    @property
+    def held(self) -> bool:
+        """This agent acts for the node."""
+        return self._held is not None and not self._ending
+
+    @property
+    def _ending(self) -> bool:
+        return self._lost.is_set() or self._renewing.stop.is_set()
+
+    def look(self) -> None:
+        """See who holds the node, unless we do.
+
+        :raises RemoteError: the API server did not say
+        """
+        if self._held and self._ending and not self._held.join(0):
+            self._held = None
+        if self._held:
+            return
+        self.holder = self._lease.look()
+        if self.holder:
+            self.free_since = None
+        elif self.free_since is None:
+            self.free_since = time.monotonic()
+
+    def take(self) -> bool:
+        """Hold the node that was seen free; tell whether we do.
+
+        :raises RemoteError: it is not known whether the lease was taken
+        """
+        if not self._lease.take():
+            return False
+        LOG.info('Node %s: this agent holds it', self.which.name)
+        metrics.LEASE_HELD.labels(self.which.name).set(1)
+        self.free_since = None
+        self.registered.clear()
+        self._lost.clear()
+        self._held = held_node.HeldNode(
+            self._conf, self.which, self._owner, self._fence, self._health,
+            self._throttles, self._make_runtime, self._node_registered)
+        self._held.start()
+        self._renewing = threads.Threads(self.which.name)
+        self._renewing.spawn('lease', self._renew, self._held)
+        return True
+
+    def end(self) -> None:
+        """Tell the parts to end; the node stays ours until ``release``."""
+        if self._held:
+            LOG.info('Node %s: this agent gives it up', self.which.name)
+            self._held.stop()
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait for our threads; return the names of those that still run."""
+        return self._held.join(seconds) if self._held else []
+
+    def release(self) -> None:
+        """Let another agent take the node, whatever of ours still runs.
+
+        A call that is under way is to the next holder what that of an agent
+        that died would be; nothing else of ours passes the fence.
+        """
+        self._fence.close()
+        self._renewing.stop.set()
+        self._renewing.join(2 * lease_module.TIMEOUT)
+        metrics.LEASE_HELD.labels(self.which.name).set(0)
+        try:
+            self._lease.release()
+        except exceptions.RemoteError as error:
+            LOG.warning('Node %s can be taken when its lease expires, for '
+                        'it could not be released: %s', self.which.name,
+                        error)
+
+    def _renew(self, held: held_node.HeldNode) -> None:
+        if self._lease.run(self._renewing.stop, held.resync):
+            return
+        metrics.LEASE_HELD.labels(self.which.name).set(0)
+        held.stop()
+        self._lost.set()
+
+    def _node_registered(self, node: dict[str, typing.Any]) -> None:
+        self._lease.node_uid = node['metadata']['uid']
+        self.registered.set()
+        LOG.info('Node %s is registered', self.which.name)
