@@ -37,6 +37,8 @@ from zun_vk.kube import keypair
 SERVICE = 'kubernetes'
 STRATEGIC_MERGE = 'application/strategic-merge-patch+json'
 MERGE = 'application/merge-patch+json'
+# Namespace and name of the API server's own Service.
+MASTER_SERVICE = ('default', 'kubernetes')
 # Connections beside those of the workers: lease, node, events, status.
 _OTHER_CONNECTIONS = 8
 _CONNECT_TIMEOUT = 10
@@ -197,6 +199,23 @@ class KubeClient:
         return self._call(
             'get signing request',
             self._certificates.read_certificate_signing_request, name)
+
+    def get_secret(self, namespace: str, name: str) -> dict:
+        return self._call('get secret', self._core.read_namespaced_secret,
+                          name, namespace)
+
+    def get_config_map(self, namespace: str, name: str) -> dict:
+        return self._call('get configmap',
+                          self._core.read_namespaced_config_map,
+                          name, namespace)
+
+    def get_service(self, namespace: str, name: str) -> dict:
+        return self._call('get service', self._core.read_namespaced_service,
+                          name, namespace)
+
+    def list_services(self, namespace: str) -> dict:
+        return self._call('list services',
+                          self._core.list_namespaced_service, namespace)
 
     def list_pods(self, **params) -> dict:
         return self._call('list pods',

@@ -76,6 +76,14 @@ class CallsTestCase(ClientTestCase):
                  None),
                 (lambda k: k.get_signing_request('r'), get,
                  f'{requests}/r', None),
+                (lambda k: k.get_secret('ns', 's'), get,
+                 f'{core}/namespaces/ns/secrets/s', None),
+                (lambda k: k.get_config_map('ns', 'c'), get,
+                 f'{core}/namespaces/ns/configmaps/c', None),
+                (lambda k: k.get_service('ns', 's'), get,
+                 f'{core}/namespaces/ns/services/s', None),
+                (lambda k: k.list_services('ns'), get,
+                 f'{core}/namespaces/ns/services', None),
                 (lambda k: k.list_pods(), get, f'{core}/pods', None)):
             call(self.client)
             request = self.api.seen[-1]
