@@ -50,6 +50,19 @@ class UnsupportedPod(ZunVkError):
         self.fields = fields
 
 
+class NotYetResolvable(ZunVkError):
+    """What a pod refers to is missing or unusable, and may come.
+
+    :param reason: CamelCase word for the event
+    :param message: names what is missing, never a value
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
 class RemoteError(ZunVkError):
     """A remote service did not do what it was asked.
 
@@ -66,6 +79,13 @@ class RemoteError(ZunVkError):
         self.service = service
         self.message = message
         self.status = status
+
+    def rephrase(self, message: str) -> None:
+        """Say this instead, where its words must not be shown."""
+        self.message = message
+        self.args = (f'{self.service}: {message}',)
+        self.__cause__ = None
+        self.__suppress_context__ = True
 
 
 class Unreachable(RemoteError):

@@ -30,6 +30,7 @@ from zun_vk.cloud import zun
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import lease
+from zun_vk.kube import objects
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
 from zun_vk.kube import workqueue
@@ -41,6 +42,7 @@ from zun_vk.pods import admission
 from zun_vk.pods import controller as pod_controller
 from zun_vk.pods import identity
 from zun_vk.pods import memory
+from zun_vk.pods import resolver
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import base
 
@@ -73,12 +75,15 @@ class HeldNode:
         self._writer = writer.StatusWriter(client, health, self._queue.add)
         self._runtime = make_runtime(conf, owner, health, throttles,
                                      fence.check)
+        address = str(conf.node.address)
         self._pods = pod_controller.PodController(
             client, self._runtime, self._recorder, self._queue, self._writer,
-            str(conf.node.address),
+            address,
             memory.Policy(conf.pods.daemonsets,
                           conf.pods.placement_deadline),
-            self._room)
+            self._room,
+            resolver.Resolver(conf, objects.ObjectCache(client), which.name,
+                              address))
         self._mirror = reflector.Reflector(
             podsource.PodSource(client, which.name), name='pods',
             on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)

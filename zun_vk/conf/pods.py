@@ -45,6 +45,17 @@ OPTS: list[cfg.Opt] = [
              'that its controller makes another, which may go elsewhere. 0: '
              'it waits for ever. The default is the time after which '
              'Kubernetes gives up pods on a node that is out of order.'),
+    cfg.HostAddressOpt(
+        'kubernetes_service_host',
+        help='Where containers reach the API server, for capsules outside '
+             "the cluster's network: KUBERNETES_SERVICE_HOST and the "
+             'variables that go with it. Unset: the cluster IP of Service '
+             'kubernetes.'),
+    cfg.PortOpt(
+        'kubernetes_service_port',
+        default=443, min=1,
+        help='The port there: KUBERNETES_SERVICE_PORT. Used only where '
+             'kubernetes_service_host is set.'),
 ]
 
 

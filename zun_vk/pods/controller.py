@@ -35,9 +35,11 @@ from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import endings
+from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory as memory_module
 from zun_vk.pods import orphans
+from zun_vk.pods import resolver as resolver_module
 from zun_vk.pods import status as pod_status
 from zun_vk.pods import translate
 from zun_vk.pods import writer
@@ -53,6 +55,8 @@ _DIFFERS = 'ZunMeaningDiffers'
 # requests queue up before its workers.
 SETTLE = 30.0
 _LOOK_AGAIN = 5.0
+# Kubernetes: a kubelet looks again for what a pod refers to every 10 s.
+_READ_AGAIN = 10.0
 
 
 class PodController:
@@ -63,6 +67,7 @@ class PodController:
     :param recorder: takes events
     :param host_ip: address of the node, the hostIP of its pods
     :param room: returns what the hosts had when they were last looked at
+    :param resolver: makes the pods' environments
     :param clock: monotonic seconds
     :param wall: seconds since the epoch
     """
@@ -73,6 +78,7 @@ class PodController:
                  status_writer: writer.StatusWriter, host_ip: str,
                  policy: memory_module.Policy,
                  room: typing.Callable[[], admission.Room],
+                 resolver: resolver_module.Resolver,
                  clock: typing.Callable[[], float] = time.monotonic,
                  wall: typing.Callable[[], float] = time.time):
         self._client = client
@@ -83,6 +89,7 @@ class PodController:
         self._host_ip = host_ip
         self._policy = policy
         self._room = room
+        self._resolver = resolver
         self._clock = clock
         self._wall = wall
         self._endings = endings.Endings(recorder, status_writer, host_ip)
@@ -181,7 +188,8 @@ class PodController:
             self._reap(uid, self._runtime.of_pod(uid))
             return
         pod = self._writer.newest(pod)
-        memory = self._memories.setdefault(uid, memory_module.Memory())
+        memory = self._memories.setdefault(
+            uid, memory_module.Memory(read_after=self._clock()))
         # Asked first: a list that comes in between may show a capsule.
         absence_certain = self._absence_certain(memory)
         capsules = self._runtime.of_pod(uid)
@@ -206,7 +214,7 @@ class PodController:
     def _acknowledge(self, pod: dict, capsule: None,
                      memory: memory_module.Memory) -> None:
         try:
-            self._runtime.translate(pod)
+            self._runtime.check(pod)
         except exceptions.UnsupportedPod as error:
             self._endings.unsupported(pod, error)
             return
@@ -221,11 +229,16 @@ class PodController:
             self._queue.add_after(pod['metadata']['uid'], early)
             return
         try:
-            translation = self._runtime.translate(pod)
+            self._runtime.check(pod)
+            variables = self._resolver.resolve(pod, memory.read_after)
+            translation = self._runtime.translate(pod, variables)
         except exceptions.UnsupportedPod as error:
             self._endings.unsupported(pod, error)
             return
-        self._say_differences(pod, translation)
+        except exceptions.NotYetResolvable as error:
+            self._not_yet(pod, error, memory)
+            return
+        self._say_differences(pod, translation, variables.notes)
         try:
             made = self._runtime.create(pod, translation)
         except (exceptions.Rejected, exceptions.AccessDenied,
@@ -325,8 +338,24 @@ class PodController:
         delay = self._queue.retry(pod['metadata']['uid'])
         memory.retry_at = self._clock() + delay
 
-    def _say_differences(self, pod: dict,
-                         translation: translate.Translation) -> None:
+    def _not_yet(self, pod: dict, error: exceptions.NotYetResolvable,
+                 memory: memory_module.Memory) -> None:
+        self._recorder.pod(pod, events.WARNING, error.reason, error.message,
+                           once=True)
+        self._writer.publish(pod, pod_status.pending(
+            pod, self._host_ip, times.now(),
+            pod_status.Waiting('CreateContainerConfigError', error.message)))
+        uid = pod['metadata']['uid']
+        delay = min(self._queue.retry(uid), _READ_AGAIN)
+        self._queue.add_after(uid, delay)
+        memory.no_room = ''
+        memory.read_after = self._clock()
+        memory.retry_at = memory.read_after + delay
+
+    def _say_differences(self, pod: dict, translation: translate.Translation,
+                         notes: typing.Iterable[environment.Note]) -> None:
+        for note in notes:
+            self._recorder.pod(pod, events.WARNING, *note, once=True)
         if translation.differences:
             self._recorder.pod(pod, events.WARNING, _DIFFERS,
                                '; '.join(translation.differences), once=True)

@@ -18,26 +18,35 @@ import typing
 _TOKEN = re.compile(r'\$(\$|\(([^)]*)\))')
 
 
-def expand(text: str, variables: typing.Mapping[str, str]) -> str:
+class TooLong(ValueError):
+    """The text would be longer than it may be."""
+
+
+def expand(text: str, variables: typing.Mapping[str, str],
+           limit: int) -> str:
     """Replace every reference to a known variable by its value.
 
     Kubernetes: a reference to an unknown variable stays as it is; ``$$``
     becomes ``$``.
+
+    :param limit: characters that the values may add
+    :raises TooLong: they add more; it is not made first
     """
+    added = 0
+
     def value(match: re.Match) -> str:
+        nonlocal added
         if match.group(1) == '$':
             return '$'
-        return variables.get(match.group(2), match.group(0))
+        result = variables.get(match.group(2), match.group(0))
+        added += len(result)
+        if added > limit:
+            raise TooLong
+        return result
 
     return _TOKEN.sub(value, text)
 
 
-def environment(env: list[dict]) -> dict[str, str]:
-    """Return a container's variables, each expanded with those before it.
-
-    :param env: the container's plain ``env`` entries, in order
-    """
-    variables: dict[str, str] = {}
-    for entry in env:
-        variables[entry['name']] = expand(entry.get('value', ''), variables)
-    return variables
+def references(text: str) -> set[str]:
+    """Return the names that ``text`` refers to."""
+    return {match[2] for match in _TOKEN.finditer(text) if match[1] != '$'}

@@ -34,6 +34,8 @@ class Memory:
     :param absent_after: only a list begun after this monotonic time proves
         that there is no capsule
     :param retry_at: monotonic time before which no capsule is made
+    :param read_after: what its variables refer to must be read as it was
+        at this monotonic time, or later
     """
 
     acknowledged: bool = False
@@ -42,6 +44,7 @@ class Memory:
     no_room: str = ''
     absent_after: float = float('-inf')
     retry_at: float = float('-inf')
+    read_after: float = float('-inf')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,8 @@ refused until it is listed here. Pure functions over plain data.
 
 import typing
 
+from zun_vk.pods import fieldpaths
+
 # Read by the scheduler, by admission or by other controllers, or honoured
 # by the agent itself (activeDeadlineSeconds, readinessGates).
 _NO_CONCERN = frozenset((
@@ -39,8 +41,8 @@ _NEUTRAL: dict[str, tuple] = {
 }
 
 _CONTAINER_CARRIED = frozenset((
-    'args', 'command', 'env', 'image', 'imagePullPolicy', 'name', 'ports',
-    'resources', 'stdin', 'tty', 'volumeMounts', 'workingDir'))
+    'args', 'command', 'env', 'envFrom', 'image', 'imagePullPolicy', 'name',
+    'ports', 'resources', 'stdin', 'tty', 'volumeMounts', 'workingDir'))
 _CONTAINER_NO_CONCERN = frozenset(('resizePolicy',))
 _CONTAINER_NEUTRAL: dict[str, tuple] = {
     'terminationMessagePath': ('/dev/termination-log',),
@@ -51,6 +53,10 @@ _SECURITY_NEUTRAL: dict[str, tuple] = {'procMount': ('Default',)}
 _FALSE_ASKS = frozenset(('hostUsers', 'allowPrivilegeEscalation'))
 
 _RESOURCES = frozenset(('cpu', 'memory'))
+_VARIABLE_CARRIED = frozenset(('name', 'value', 'valueFrom'))
+_VALUES = frozenset(('configMapKeyRef', 'fieldRef', 'resourceFieldRef',
+                     'secretKeyRef'))
+_SOURCES = frozenset(('configMapRef', 'prefix', 'secretRef'))
 _PORT_CARRIED = frozenset(('containerPort', 'name', 'protocol'))
 _PROTOCOLS = ('TCP', 'UDP')
 TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -69,8 +75,11 @@ def refused(pod: dict) -> list[str]:
     for index, volume in enumerate(spec.get('volumes') or []):
         if volume.get('name') not in tokens:
             paths.append(f'spec.volumes[{index}]')
-    for index, container in enumerate(spec.get('containers') or []):
-        paths += _container(container, f'spec.containers[{index}]', tokens)
+    containers = spec.get('containers') or []
+    names = frozenset(container['name'] for container in containers)
+    for index, container in enumerate(containers):
+        paths += _container(container, f'spec.containers[{index}]', tokens,
+                            names)
     return paths
 
 
@@ -91,16 +100,17 @@ def _holds_the_token(sources: list[dict] | None) -> bool:
     return 'serviceAccountToken' in kinds and kinds <= _TOKEN_SOURCES
 
 
-def _container(container: dict, path: str,
-               tokens: frozenset[str]) -> typing.Iterator[str]:
+def _container(container: dict, path: str, tokens: frozenset[str],
+               names: frozenset[str]) -> typing.Iterator[str]:
     yield from _others(
         container, path,
         _CONTAINER_CARRIED | _CONTAINER_NO_CONCERN | _IN_PARTS,
         _CONTAINER_NEUTRAL)
     yield from _security_paths(container, path)
+    for index, source in enumerate(container.get('envFrom') or []):
+        yield from _source(source, f'{path}.envFrom[{index}]')
     for index, variable in enumerate(container.get('env') or []):
-        if variable.get('valueFrom'):
-            yield f'{path}.env[{index}].valueFrom'
+        yield from _variable(variable, f'{path}.env[{index}]', names)
     for index, mount in enumerate(container.get('volumeMounts') or []):
         if (mount.get('name') not in tokens
                 or mount.get('mountPath') != TOKEN_PATH):
@@ -108,6 +118,45 @@ def _container(container: dict, path: str,
     for index, port in enumerate(container.get('ports') or []):
         yield from _port(port, f'{path}.ports[{index}]')
     yield from _resources(container.get('resources') or {}, path)
+
+
+def _source(source: dict, path: str) -> typing.Iterator[str]:
+    """An entry of envFrom: exactly one object, by name."""
+    yield from _others(source, path, _SOURCES, {})
+    kinds = [kind for kind in ('configMapRef', 'secretRef')
+             if source.get(kind)]
+    if len(kinds) != 1:
+        yield path
+    elif not source[kinds[0]].get('name'):
+        yield f'{path}.{kinds[0]}'
+
+
+def _variable(variable: dict, path: str,
+              names: frozenset[str]) -> typing.Iterator[str]:
+    """An entry of env: a value, or exactly one source that has one."""
+    yield from _others(variable, path, _VARIABLE_CARRIED, {})
+    if variable.get('valueFrom') is None:
+        return
+    path = f'{path}.valueFrom'
+    sources = {kind: reference for kind, reference
+               in variable['valueFrom'].items() if reference}
+    if variable.get('value') or len(sources) != 1:
+        yield path
+        return
+    yield from _others(sources, path, _VALUES, {})
+    for kind, reference in sources.items():
+        if kind in _VALUES and not _has_value(kind, reference, names):
+            yield f'{path}.{kind}'
+
+
+def _has_value(kind: str, reference: dict, names: frozenset[str]) -> bool:
+    if kind == 'fieldRef':
+        return fieldpaths.has_field(reference)
+    if kind == 'resourceFieldRef':
+        about = reference.get('containerName')
+        return (fieldpaths.has_resource(reference)
+                and (not about or about in names))
+    return bool(reference.get('name') and reference.get('key'))
 
 
 def _port(port: dict, path: str) -> typing.Iterator[str]:

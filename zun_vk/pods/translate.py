@@ -11,17 +11,21 @@
 # under the License.
 """From a pod to the capsule template that stock Zun accepts.
 
-Pure: a pod as the API server has it goes in, a template (Zun's capsule
-schema) comes out, with a list of what Zun will understand differently.
-Nothing is looked up and nothing is sent.
+Pure: a pod as the API server has it and its environment go in, a template
+(Zun's capsule schema) comes out, with a list of what Zun will understand
+differently. Nothing is looked up and nothing is sent. No repr shows a value
+of a variable.
 """
 
+from collections.abc import Mapping
 import dataclasses
+import json
 import math
 import typing
 
 from zun_vk import exceptions
 from zun_vk.kube import quantity
+from zun_vk.pods import environment
 from zun_vk.pods import expansion
 from zun_vk.pods import identity
 from zun_vk.pods import support
@@ -31,6 +35,10 @@ from zun_vk.pods import support
 # is above is left to Zun to refuse.
 MINIMUM_CPUS = 0.1
 MINIMUM_MEMORY_MIB = 4
+# Zun keeps each of these as JSON in a column of this many bytes (TEXT).
+MAX_JSON_BYTES = 65535
+# A shorter value of a Secret is found in any text.
+_TELLING_LENGTH = 4
 _MIB = 1024 ** 2
 _MILLI = 1000
 _REQUEST_FIRST = ('requests', 'limits')
@@ -48,21 +56,45 @@ class Translation:
         meaning than a kubelet
     :param token_volume: the pod has a service account token volume, which
         is not mounted
+    :param sensitive: names of variables that hold a Secret's value
     """
 
-    template: dict
+    template: dict = dataclasses.field(repr=False)
     differences: list[str]
     token_volume: bool
+    sensitive: frozenset[str] = frozenset()
+
+    def repeats_a_secret(self, words: str) -> bool:
+        """Tell whether ``words`` may show the value of a Secret.
+
+        A name in quotes counts: who quotes a capsule quotes its values.
+        """
+        return any(
+            f"'{name}'" in words or f'"{name}"' in words
+            or (len(value) >= _TELLING_LENGTH and value in words)
+            for container in self.template['spec']['containers']
+            for name, value in container.get('env', {}).items()
+            if name in self.sensitive)
 
 
-def translate(pod: dict, owner: identity.Owner) -> Translation:
-    """Return the capsule of ``pod``.
+def check(pod: dict) -> None:
+    """Look whether Zun can carry ``pod``, whatever its variables are.
 
-    :raises UnsupportedPod: the pod asks for what Zun cannot carry
+    :raises UnsupportedPod: it cannot
     """
     refused = support.refused(pod) + _unreadable(pod)
     if refused:
         raise exceptions.UnsupportedPod(refused)
+
+
+def translate(pod: dict, owner: identity.Owner,
+              variables: environment.Environment) -> Translation:
+    """Return the capsule of ``pod``.
+
+    :raises UnsupportedPod: the pod asks for what Zun cannot carry
+    :raises NotYetResolvable: its variables are more than Zun can carry
+    """
+    check(pod)
     spec = pod['spec']
     template = {
         'kind': 'capsule',
@@ -73,13 +105,16 @@ def translate(pod: dict, owner: identity.Owner) -> Translation:
         },
         'spec': {
             'restartPolicy': spec.get('restartPolicy', 'Always'),
-            'containers': [_container(c) for c in spec['containers']],
+            'containers': [
+                _container(c, variables.variables.get(c['name'], {}))
+                for c in spec['containers']],
         },
     }
     if owner.zone:
         template['availabilityZone'] = owner.zone
     return Translation(template, differences(pod),
-                       bool(support.token_volumes(pod)))
+                       bool(support.token_volumes(pod)),
+                       variables.sensitive)
 
 
 def differences(pod: dict) -> list[str]:
@@ -91,8 +126,11 @@ def differences(pod: dict) -> list[str]:
         found.append("spec.terminationGracePeriodSeconds: containers are "
                      "stopped with Zun's own time-out")
     for index, container in enumerate(spec['containers']):
-        found += _container_differences(container,
-                                        f'spec.containers[{index}]')
+        path = f'spec.containers[{index}]'
+        found += _container_differences(container, path)
+        found += [f'{path}.{field}: Zun keeps the value in its database'
+                  for field, kind, _ in environment.references(container)
+                  if kind == environment.SECRET]
     return found
 
 
@@ -109,15 +147,12 @@ def requests(pod: dict) -> tuple[int, int]:
     return milli_cpu, memory
 
 
-def _container(container: dict) -> dict:
-    variables = expansion.environment(container.get('env') or [])
-    result = {'image': container['image']}
-    for field in ('command', 'args'):
-        if container.get(field):
-            result[field] = [expansion.expand(word, variables)
-                             for word in container[field]]
+def _container(container: dict, variables: Mapping[str, str]) -> dict:
+    result = {'image': container['image'], **_words(container, variables)}
     if variables:
-        result['env'] = variables
+        result['env'] = dict(variables)
+        if len(json.dumps(result['env'])) > MAX_JSON_BYTES:
+            raise _too_much(container, 'variables')
     if container.get('ports'):
         result['ports'] = [{'containerPort': port['containerPort'],
                             'protocol': port.get('protocol', 'TCP')}
@@ -131,6 +166,30 @@ def _container(container: dict) -> dict:
         if container.get(field):
             result[zun_field] = container[field]
     return result
+
+
+def _words(container: dict,
+           variables: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return command and args with their references expanded."""
+    room = MAX_JSON_BYTES
+    found: dict[str, list[str]] = {}
+    for field in ('command', 'args'):
+        for word in container.get(field) or []:
+            try:
+                expanded = expansion.expand(word, variables, room)
+            except expansion.TooLong:
+                raise _too_much(container, 'command and args') from None
+            room -= len(json.dumps([expanded]))
+            if room < 0:
+                raise _too_much(container, 'command and args')
+            found.setdefault(field, []).append(expanded)
+    return found
+
+
+def _too_much(container: dict, what: str) -> exceptions.NotYetResolvable:
+    return exceptions.NotYetResolvable(
+        environment.FAILED, f'the {what} of container {container["name"]} '
+        f'take more than the {MAX_JSON_BYTES} bytes that Zun keeps')
 
 
 def _resources(container: dict) -> dict:

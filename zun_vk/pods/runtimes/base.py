@@ -27,6 +27,7 @@ from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.cloud import throttle
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import environment
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
 
@@ -37,10 +38,20 @@ class CapsuleRuntime(abc.ABC):
     """Runs pods as capsules and knows the capsules of this node."""
 
     @abc.abstractmethod
-    def translate(self, pod: dict) -> translation_module.Translation:
-        """Return the capsule of ``pod``.
+    def check(self, pod: dict) -> None:
+        """Look whether ``pod`` can be carried, before anything is read.
 
         :raises UnsupportedPod: the pod asks for what cannot be carried
+        """
+
+    @abc.abstractmethod
+    def translate(self, pod: dict, variables: environment.Environment
+                  ) -> translation_module.Translation:
+        """Return the capsule of ``pod``.
+
+        :param variables: those of its containers
+        :raises UnsupportedPod: the pod asks for what cannot be carried
+        :raises NotYetResolvable: its variables cannot be carried
         """
 
     @abc.abstractmethod

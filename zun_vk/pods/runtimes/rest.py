@@ -31,6 +31,7 @@ from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import environment
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
 from zun_vk.pods.runtimes import base
@@ -71,8 +72,12 @@ class RestRuntime(base.CapsuleRuntime):
         # Set to end the loop's pause early; the loop clears it.
         self._wake = threading.Event()
 
-    def translate(self, pod: dict) -> translation_module.Translation:
-        return translation_module.translate(pod, self._owner)
+    def check(self, pod: dict) -> None:
+        translation_module.check(pod)
+
+    def translate(self, pod: dict, variables: environment.Environment
+                  ) -> translation_module.Translation:
+        return translation_module.translate(pod, self._owner, variables)
 
     def create(self, pod: dict,
                translation: translation_module.Translation
@@ -80,6 +85,9 @@ class RestRuntime(base.CapsuleRuntime):
         try:
             raw = self._zun.create_capsule(translation.template)
         except exceptions.RemoteError as error:
+            if translation.repeats_a_secret(error.message):
+                error.rephrase('its words may repeat a Secret: they are in '
+                               "Zun's log only")
             if error.service == sessions.KEYSTONE:
                 raise exceptions.NotSent(error.service, error.message,
                                          error.status) from error

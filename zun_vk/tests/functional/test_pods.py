@@ -96,7 +96,9 @@ class TestRunning(base.AgentTestCase):
         self.assertEqual('OnFailure', sent['restartPolicy'])
         self.assertEqual(['sh', '-c'], container['command'])
         self.assertEqual(['echo hi; sleep 9'], container['args'])
-        self.assertEqual({'WORD': 'hi', 'SAY': 'hi you'}, container['env'])
+        self.assertEqual({'WORD': 'hi', 'SAY': 'hi you'}, {
+            name: value for name, value in container['env'].items()
+            if not name.startswith('KUBERNETES_')})
         self.assertEqual('/srv', container['workDir'])
         self.assertEqual([8080], [int(port['containerPort'])
                                   for port in container['ports']])
@@ -218,7 +220,7 @@ class TestRefused(base.AgentTestCase):
                 securityContext={'runAsUser': 1000}),
             pods.container(
                 'side', env=[{'name': 'NODE', 'valueFrom': {
-                    'fieldRef': {'fieldPath': 'spec.nodeName'}}}],
+                    'fieldRef': {'fieldPath': 'status.podIP'}}}],
                 volumeMounts=[{'name': 'tmp', 'mountPath': '/tmp'}]),
             hostname='named', hostNetwork=True,
             initContainers=[pods.container('first')],
@@ -226,7 +228,7 @@ class TestRefused(base.AgentTestCase):
 
         for path in ('spec.containers[0].livenessProbe',
                      'spec.containers[0].securityContext.runAsUser',
-                     'spec.containers[1].env[0].valueFrom',
+                     'spec.containers[1].env[0].valueFrom.fieldRef',
                      'spec.containers[1].volumeMounts[0]',
                      'spec.hostname', 'spec.hostNetwork',
                      'spec.initContainers', 'spec.volumes[0]'):

@@ -156,7 +156,7 @@ class TestRights(base.BaseTestCase):
                      for name in rule['resources']}
         self.assertEqual(
             {'nodes', 'nodes/status', 'pods', 'pods/status', 'events',
-             'namespaces', 'leases'}, resources)
+             'services', 'namespaces', 'leases'}, resources)
 
     def test_of_namespaces_only_the_clusters_own_can_be_read(self):
         rule, = [rule for _kind, rule in self.rules

@@ -12,7 +12,6 @@
 from zun_vk import exceptions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
-from zun_vk.pods import translate
 from zun_vk.tests.unit.cloud import base
 from zun_vk.tests.unit.pods import strategies
 
@@ -26,8 +25,7 @@ class ZunClientTestCase(base.CloudTestCase):
             self.access(project_id=self.cloud.project), self.throttles)
 
     def _template(self, **pod):
-        return translate.translate(strategies.pod(**pod),
-                                   strategies.OWNER).template
+        return strategies.translation(strategies.pod(**pod)).template
 
     def test_a_capsule_lives_and_goes(self):
         made = self.zun.create_capsule(self._template())

@@ -15,7 +15,9 @@ import copy
 
 from hypothesis import strategies as st
 
+from zun_vk.pods import environment
 from zun_vk.pods import identity
+from zun_vk.pods import translate
 
 OWNER = identity.Owner('11111111-2222-3333-4444-555555555555', 'zun-vk')
 TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -62,6 +64,16 @@ def container(name='main', image='busybox', **fields):
             'volumeMounts': [dict(TOKEN_MOUNT)], **fields}
 
 
+def translation(pod, material=None):
+    """Return the capsule of a pod whose variables can be made.
+
+    :param material: what they refer to; nothing where it is not given
+    """
+    translate.check(pod)
+    return translate.translate(pod, OWNER, environment.resolve(
+        pod, material or environment.Material()))
+
+
 _WORDS = st.text(
     st.characters(min_codepoint=32, max_codepoint=0x2fff), max_size=12)
 _REFERENCES = st.sampled_from(
@@ -74,10 +86,37 @@ _RESOURCES = st.fixed_dictionaries({}, optional={
         st.sampled_from(['cpu', 'memory', 'ephemeral-storage']), _AMOUNTS),
     'limits': st.dictionaries(
         st.sampled_from(['cpu', 'memory', 'nvidia.com/gpu']), _AMOUNTS)})
-_VARIABLES = st.fixed_dictionaries(
-    {'name': st.sampled_from('ABC')}, optional={
-        'value': _WORDS | _REFERENCES,
-        'valueFrom': st.just({'fieldRef': {'fieldPath': 'metadata.name'}})})
+_OBJECTS = st.sampled_from(['one', 'two', 'gone'])
+_KEYS = st.sampled_from(['A', 'k.v', '1st'])
+_OPTIONAL = {'optional': st.booleans()}
+_OBJECT_REFERENCES = st.fixed_dictionaries(
+    {'name': _OBJECTS}, optional=_OPTIONAL)
+_KEY_REFERENCES = st.fixed_dictionaries(
+    {'name': _OBJECTS, 'key': _KEYS}, optional=_OPTIONAL)
+_FIELD_REFERENCES = st.fixed_dictionaries({'fieldPath': st.sampled_from([
+    'metadata.name', "metadata.labels['x/y']", 'metadata.labels',
+    "metadata.annotations['']", 'spec.nodeName', 'status.hostIPs',
+    'status.podIP', 'spec', ''])}, optional={'apiVersion': st.just('v1')})
+_RESOURCE_REFERENCES = st.fixed_dictionaries(
+    {'resource': st.sampled_from([
+        'limits.cpu', 'requests.memory', 'limits.ephemeral-storage',
+        'limits.hugepages-2Mi', ''])}, optional={
+            'divisor': st.sampled_from(['0', '1m', '1', '1Mi', '-1', 'x']),
+            'containerName': st.sampled_from(['a', 'nobody'])})
+_VALUES_FROM = st.one_of(
+    st.fixed_dictionaries({'configMapKeyRef': _KEY_REFERENCES}),
+    st.fixed_dictionaries({'secretKeyRef': _KEY_REFERENCES}),
+    st.fixed_dictionaries({'fieldRef': _FIELD_REFERENCES}),
+    st.fixed_dictionaries({'resourceFieldRef': _RESOURCE_REFERENCES}),
+    st.sampled_from([{}, {'fileKeyRef': {'key': 'k'}}]))
+_NAMED = {'name': st.sampled_from('ABC')}
+_VARIABLES = st.one_of(
+    st.fixed_dictionaries(_NAMED, optional={'value': _WORDS | _REFERENCES}),
+    st.fixed_dictionaries(_NAMED | {'valueFrom': _VALUES_FROM}, optional={
+        'value': st.sampled_from(['', 'x'])}))
+_VARIABLE_SOURCES = st.fixed_dictionaries({}, optional={
+    'prefix': st.sampled_from(['', 'P_', '=', '\u00e9']),
+    'configMapRef': _OBJECT_REFERENCES, 'secretRef': _OBJECT_REFERENCES})
 _PORTS = st.fixed_dictionaries(
     {'containerPort': st.integers(1, 65535)}, optional={
         'protocol': st.sampled_from(['TCP', 'UDP', 'SCTP']),
@@ -97,6 +136,7 @@ def _container_of(name):
             'command': st.lists(_WORDS | _REFERENCES, max_size=3),
             'args': st.lists(_WORDS | _REFERENCES, max_size=3),
             'env': st.lists(_VARIABLES, max_size=3),
+            'envFrom': st.lists(_VARIABLE_SOURCES, max_size=2),
             'ports': st.lists(_PORTS, max_size=2),
             'resources': _RESOURCES,
             'workingDir': st.sampled_from(['', '/srv']),
@@ -107,6 +147,49 @@ def _container_of(name):
             'securityContext': _SECURITY,
             'livenessProbe': st.just({'tcpSocket': {'port': 1}}),
             'volumeMounts': st.just([dict(TOKEN_MOUNT)])})
+
+
+_ONE_SOURCE = st.one_of(
+    st.fixed_dictionaries({'configMapRef': _OBJECT_REFERENCES}),
+    st.fixed_dictionaries({'secretRef': _OBJECT_REFERENCES}))
+_PREFIXES = st.sampled_from([{}, {'prefix': 'P_'}, {'prefix': '='}])
+_KNOWN_VALUES = st.one_of(
+    st.fixed_dictionaries({'configMapKeyRef': _KEY_REFERENCES}),
+    st.fixed_dictionaries({'secretKeyRef': _KEY_REFERENCES}),
+    st.sampled_from([
+        {'fieldRef': {'fieldPath': "metadata.labels['x']"}},
+        {'resourceFieldRef': {'resource': 'limits.cpu'}}]))
+_KNOWN_VARIABLES = st.one_of(
+    st.fixed_dictionaries(_NAMED, optional={'value': _WORDS | _REFERENCES}),
+    st.fixed_dictionaries(_NAMED | {'valueFrom': _KNOWN_VALUES}))
+
+
+@st.composite
+def pods_with_variables(draw):
+    """A pod that can be carried, with variables of every kind."""
+    return pod(*(
+        container(name, env=draw(st.lists(_KNOWN_VARIABLES, max_size=5)),
+                  envFrom=[{**source, **prefix} for source, prefix in draw(
+                      st.lists(st.tuples(_ONE_SOURCE, _PREFIXES),
+                               max_size=3))])
+        for name in draw(st.sampled_from(['a', 'ab']))))
+
+
+@st.composite
+def materials(draw):
+    """What the variables of any pod may refer to."""
+    found = {}
+    for name in ('one', 'two'):
+        found[environment.SECRET, name] = draw(st.dictionaries(
+            _KEYS, st.binary(max_size=8) | _WORDS.map(str.encode)))
+        found[environment.CONFIG_MAP, name] = draw(
+            st.dictionaries(_KEYS, _WORDS))
+    for kind in (environment.SECRET, environment.CONFIG_MAP):
+        found[kind, 'gone'] = None
+    services = draw(st.dictionaries(
+        st.sampled_from(['A', 'X_SERVICE_HOST']), _WORDS))
+    return environment.Material(
+        found, services, {'cpu': '4', 'memory': '1Gi'}, ('192.0.2.1',))
 
 
 @st.composite

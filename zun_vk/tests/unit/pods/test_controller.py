@@ -23,9 +23,11 @@ from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
 from zun_vk.pods import orphans
+from zun_vk.pods import resolver
 from zun_vk.pods import status
 from zun_vk.pods import translate
 from zun_vk.pods import writer
@@ -68,8 +70,12 @@ class ControllerTestCase(base.BaseTestCase):
             each for each in self.capsules if each.uid == uid]
         self.runtime.uids.side_effect = lambda: {
             each.uid for each in self.capsules}
-        self.runtime.translate.side_effect = lambda pod: (
-            translate.translate(pod, strategies.OWNER))
+        self.runtime.check.side_effect = translate.check
+        self.runtime.translate.side_effect = lambda pod, variables: (
+            translate.translate(pod, strategies.OWNER, variables))
+        self.resolver = mock.create_autospec(
+            resolver.Resolver, instance=True)
+        self.resolver.resolve.return_value = environment.Environment()
         self.runtime.create.side_effect = self._created
         self.runtime.listed_at.side_effect = lambda: self.listed_at
         self.listed_at = self.clock.now + 100
@@ -86,7 +92,7 @@ class ControllerTestCase(base.BaseTestCase):
         self.controller = controller.PodController(
             self.client, self.runtime, self.recorder, self.queue,
             self.writer, _HOST, self._policy(), lambda: self.room,
-            self.clock, lambda: self.wall)
+            self.resolver, self.clock, lambda: self.wall)
         self.controller.follow(self.mirror)
 
     def _policy(self):
@@ -190,6 +196,69 @@ class CreateTestCase(ControllerTestCase):
         self.assertEqual([], self.capsules)
         self.clock.now += 1
         self._sync()
+        self.assertEqual(1, len(self.capsules))
+
+    def _missing(self):
+        self.resolver.resolve.side_effect = exceptions.NotYetResolvable(
+            'MandatorySecretNotFound', 'secret "s" not found')
+
+    def test_a_pod_waits_for_what_it_refers_to(self):
+        self._acknowledged()
+        self._missing()
+        self._sync(times=3)
+        entry, = self.pods[_UID]['status']['containerStatuses']
+        self.assertEqual({'reason': 'CreateContainerConfigError',
+                          'message': 'secret "s" not found'},
+                         entry['state']['waiting'])
+        self.assertEqual('Pending', self._phase())
+        self.recorder.pod.assert_called_once_with(
+            mock.ANY, 'Warning', 'MandatorySecretNotFound',
+            'secret "s" not found', once=True)
+        self.runtime.create.assert_not_called()
+        self.resolver.resolve.side_effect = None
+        self.clock.now += 10
+        self._sync()
+        self.assertEqual(1, len(self.capsules))
+
+    def test_it_never_waits_longer_than_a_kubelet_would(self):
+        self._acknowledged()
+        self._missing()
+        for count in range(1, 20):
+            self._sync()
+            self.assertEqual(count, self.resolver.resolve.call_count)
+            self.clock.now += 10
+            self.assertEqual(_UID, self.queue.get(0))
+            self.queue.done(_UID)
+
+    def test_each_look_sees_what_came_since_the_one_before(self):
+        self._acknowledged()
+        first = self.clock.now
+        self._missing()
+        self._sync()
+        self.clock.now += 5
+        failed = self.clock.now
+        self._sync()
+        self.clock.now += 10
+        self._sync()
+        self.assertEqual([first, first, failed], [
+            call.args[1] for call in self.resolver.resolve.call_args_list])
+
+    def test_an_outage_of_the_api_server_makes_nothing(self):
+        self._acknowledged()
+        self.resolver.resolve.side_effect = exceptions.Unreachable(
+            'kubernetes', 'refused')
+        self.assertRaises(exceptions.Unreachable, self._sync)
+        self.runtime.create.assert_not_called()
+        self.recorder.pod.assert_not_called()
+
+    def test_what_may_be_missing_is_told_once(self):
+        self._acknowledged()
+        self.resolver.resolve.return_value = environment.Environment(
+            notes=(environment.Note('OptionalSecretNotFound', 'words'),))
+        self._sync()
+        self.assertIn(mock.call(mock.ANY, 'Warning',
+                                'OptionalSecretNotFound', 'words', once=True),
+                      self.recorder.pod.call_args_list)
         self.assertEqual(1, len(self.capsules))
 
     def test_a_change_of_the_pod_does_not_shorten_the_wait(self):

@@ -29,36 +29,31 @@ class ExpandTestCase(base.BaseTestCase):
                 ('$$$$(A)', '$$(A)'), ('$', '$'), ('$A', '$A'),
                 ('$(A', '$(A'), ('$(A $(A)', '$(A $(A)'), ('$( A )', '$( A )'),
                 ('${A}', '${A}'), ('$(A)$', 'a$'), ('100$', '100$')):
-            self.assertEqual(expected, expansion.expand(text, variables),
+            self.assertEqual(expected, expansion.expand(text, variables, 99),
                              text)
 
     @hypothesis.given(st.text('$()Ax ', max_size=30))
     def test_it_agrees_with_reading_character_by_character(self, text):
         variables = {'A': '<a>', 'x': '$(A)'}
         self.assertEqual(_slowly(text, variables),
-                         expansion.expand(text, variables))
+                         expansion.expand(text, variables, 99))
 
     @hypothesis.given(st.text(max_size=50))
     def test_text_without_a_dollar_sign_stays_as_it_is(self, text):
         text = text.replace('$', '')
-        self.assertEqual(text, expansion.expand(text, {'A': 'a'}))
+        self.assertEqual(text, expansion.expand(text, {'A': 'a'}, 99))
 
+    def test_what_would_be_too_long_is_not_made(self):
+        self.assertEqual('a' * 99, expansion.expand(
+            '$(A)' * 99, {'A': 'a'}, 99))
+        for text, value in (('$(A)' * 100, 'a'), ('$(A)', 'a' * 100),
+                            ('$(A)' * 2 ** 18, 'a' * 2 ** 20)):
+            self.assertRaises(expansion.TooLong, expansion.expand, text,
+                              {'A': value}, 99)
 
-class EnvironmentTestCase(base.BaseTestCase):
-
-    def test_a_variable_sees_those_before_it_only(self):
-        self.assertEqual(
-            {'A': '$(B)', 'B': '1', 'C': '$(B)1'},
-            expansion.environment([
-                {'name': 'A', 'value': '$(B)'}, {'name': 'B', 'value': '1'},
-                {'name': 'C', 'value': '$(A)$(B)'}]))
-
-    def test_of_two_with_one_name_the_last_wins(self):
-        self.assertEqual({'A': '12'}, expansion.environment(
-            [{'name': 'A', 'value': '1'}, {'name': 'A', 'value': '$(A)2'}]))
-
-    def test_a_variable_without_a_value_is_empty(self):
-        self.assertEqual({'A': ''}, expansion.environment([{'name': 'A'}]))
+    def test_the_names_a_text_refers_to(self):
+        self.assertEqual({'A', 'b.c'}, expansion.references(
+            '$(A) $$(NOT) $(b.c)$(A) $D $(E'))
 
 
 def _slowly(text, variables):

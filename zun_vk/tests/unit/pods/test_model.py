@@ -13,6 +13,7 @@
 that do as they please: crashes, lost answers, late answers, lagging watches.
 """
 
+import base64
 import copy
 import datetime
 import itertools
@@ -27,12 +28,14 @@ from hypothesis import strategies as st
 from zun_vk import exceptions
 from zun_vk import health
 from zun_vk.cloud import throttle
+from zun_vk.kube import objects
 from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import controller
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
+from zun_vk.pods import resolver
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.unit.pods import capsules
@@ -40,11 +43,13 @@ from zun_vk.tests.unit.pods import strategies
 
 _HOST = '192.0.2.10'
 # Seconds within which Zun has dealt with a request whose sender is gone.
+_LATEST = controller.SETTLE - 1
 _POLICY = memory.Policy(placement_deadline=90)
 _NO_ROOM = 'There are not enough hosts available.'
 _DAEMONSET = {'apiVersion': 'apps/v1', 'kind': 'DaemonSet', 'name': 'd',
               'uid': 'd', 'controller': True}
-_LATEST = controller.SETTLE - 1
+_SECRET = {'name': 'SECRET', 'valueFrom': {
+    'secretKeyRef': {'name': 's', 'key': 'key'}}}
 
 
 class _Crash(BaseException):
@@ -61,6 +66,8 @@ class _World:
         self.capsules = {}
         self.shown_running = set()
         self.under_way = []
+        # The value of the Secret that pods may ask for, None: it is gone.
+        self.secret = None
         # What goes wrong with the next calls: the creation of capsules, and
         # any other.
         self.creation_faults = []
@@ -144,6 +151,23 @@ class _World:
                 return copy.deepcopy(pod)
         raise exceptions.NotFound('kubernetes', 'no', 404)
 
+    def get_secret(self, namespace, name):
+        return self._call(self._get_secret)
+
+    def _get_secret(self):
+        if self.secret is None:
+            raise exceptions.NotFound('kubernetes', 'no', 404)
+        return {'data': {'key': base64.b64encode(
+            self.secret.encode()).decode()}}
+
+    def get_service(self, namespace, name):
+        return self._call(lambda: {
+            'metadata': {'name': name}, 'spec': {
+                'clusterIP': '10.96.0.1', 'ports': [{'port': 443}]}})
+
+    def list_services(self, namespace):
+        return self._call(lambda: {'items': []})
+
     # Zun, as the agent's client has it.
 
     def create_capsule(self, template):
@@ -219,6 +243,10 @@ class _Make:
         assert pod is None or (pod.get('status') or {}).get('startTime'), (
             'a capsule was made for a pod nobody took up')
         assert uid not in world.shown_running, 'a pod that ran was made anew'
+        variables = self.template['spec']['containers'][0]['env']
+        assert variables['KUBERNETES_SERVICE_HOST'] == '10.96.0.1'
+        assert pod is None or 'SECRET' in variables or (
+            pod['metadata']['name'] != 'b'), 'a variable was left out'
         number = next(world.numbers)
         metadata = self.template['metadata']
         capsule = {
@@ -241,7 +269,9 @@ class _Agent:
                                          chance=lambda: 0.0)
         conf = types.SimpleNamespace(
             zun=types.SimpleNamespace(poll_interval=10),
-            tenants=types.SimpleNamespace(default_project=None))
+            tenants=types.SimpleNamespace(default_project=None),
+            pods=types.SimpleNamespace(kubernetes_service_host=None,
+                                       kubernetes_service_port=443))
         self.runtime = rest.RestRuntime(
             conf, strategies.OWNER, self.health,
             throttle.Throttles('zun', 1000))
@@ -249,8 +279,10 @@ class _Agent:
                                           self.queue.add)
         self.controller = controller.PodController(
             world, self.runtime, mock.Mock(spec=['pod']), self.queue,
-            self.writer, _HOST, _POLICY,
-            lambda: admission.Room((), 0), world.monotonic, world.time)
+            self.writer, _HOST, _POLICY, lambda: admission.Room((), 0),
+            resolver.Resolver(conf, objects.ObjectCache(
+                world, world.monotonic), 'zun-vk', _HOST),
+            world.monotonic, world.time)
         self.controller.follow(self)
 
     # The reflector, as the controller reads it.
@@ -345,11 +377,17 @@ class _Machine(stateful.RuleBasedStateMachine):
                for pod in self.world.pods.values()):
             return
         uid = f'{name}-{next(self.world.numbers)}'
+        fields = {'env': [_SECRET]} if name == 'b' else {}
         limits = {'activeDeadlineSeconds': deadline} if deadline else {}
-        pod = strategies.pod(name=name, uid=uid, **limits)
+        pod = strategies.pod(strategies.container(**fields), name=name,
+                             uid=uid, **limits)
         pod['metadata']['ownerReferences'] = owners
         pod['metadata']['resourceVersion'] = str(next(self.world.numbers))
         self.world.pods[uid] = pod
+
+    @stateful.rule(value=st.sampled_from([None, 'one', 'two']))
+    def change_the_secret(self, value):
+        self.world.secret = value
 
     @stateful.precondition(lambda self: self.world.pods)
     @stateful.rule(data=st.data())
@@ -447,6 +485,7 @@ class _Machine(stateful.RuleBasedStateMachine):
 
     def teardown(self):
         """With nothing more in its way, the agent puts all in order."""
+        self.world.secret = 'there'
         try:
             for _ in range(60):
                 self._settle()

@@ -35,7 +35,7 @@ _CONTAINER_CARRIED = {
     'tty', 'workingDir'}
 _CONTAINER_NO_CONCERN = {'resizePolicy'}
 _CONTAINER_LOOKED_INTO = {
-    'ports', 'resources', 'securityContext', 'volumeMounts'}
+    'envFrom', 'ports', 'resources', 'securityContext', 'volumeMounts'}
 
 
 def _fields(model):
@@ -193,18 +193,6 @@ class ContainerTestCase(base.BaseTestCase):
             _refused_in_container(
                 terminationMessagePolicy='FallbackToLogsOnError'))
 
-    def test_variables_from_elsewhere_are_refused_one_by_one(self):
-        env = [{'name': 'A', 'value': ''}, {'name': 'B', 'value': 'b'},
-               {'name': 'C', 'valueFrom': {'fieldRef': {}}},
-               {'name': 'D', 'valueFrom': {'secretKeyRef': {'key': 'k'}}}]
-        self.assertEqual(
-            ['spec.containers[1].env[2].valueFrom',
-             'spec.containers[1].env[3].valueFrom'],
-            _refused_in_container(env=env))
-        self.assertEqual(
-            ['spec.containers[1].envFrom'], _refused_in_container(
-                envFrom=[{'configMapRef': {'name': 'x'}}]))
-
     def test_every_mount_but_the_tokens_is_refused(self):
         mounts = [{'name': 'data', 'mountPath': '/data'},
                   dict(strategies.TOKEN_MOUNT),
@@ -236,6 +224,78 @@ class ContainerTestCase(base.BaseTestCase):
                 'limits': {'cpu': '1', 'nvidia.com/gpu': '1'},
                 'requests': {'memory': '1Gi', 'ephemeral-storage': '1Gi'},
                 'claims': [{'name': 'x'}]}))
+
+
+class VariablesTestCase(base.BaseTestCase):
+
+    def _refused(self, *sources):
+        """Return what is refused of variables with these sources."""
+        paths = _refused_in_container(env=[
+            {'name': f'V{index}', 'valueFrom': source}
+            for index, source in enumerate(sources)])
+        return [path.removeprefix('spec.containers[1].') for path in paths]
+
+    def test_values_from_all_that_is_known_before_a_pod_runs(self):
+        self.assertEqual([], self._refused(
+            {'secretKeyRef': {'name': 's', 'key': 'k', 'optional': True}},
+            {'configMapKeyRef': {'name': 'c', 'key': 'k'}},
+            {'resourceFieldRef': {'resource': 'limits.cpu',
+                                  'divisor': '1m'}},
+            {'resourceFieldRef': {'resource': 'requests.memory',
+                                  'containerName': 'main'}},
+            *({'fieldRef': {'apiVersion': 'v1', 'fieldPath': path}}
+              for path in ('metadata.name', "metadata.labels['a/b.c']",
+                           "metadata.annotations['x']", 'spec.nodeName',
+                           'spec.serviceAccountName', 'metadata.uid',
+                           'metadata.namespace', 'status.hostIP',
+                           'status.hostIPs'))))
+
+    def test_what_is_not_known_or_makes_no_sense_is_refused_by_path(self):
+        for source, path in (
+                ({'fieldRef': {'fieldPath': 'status.podIP'}}, '.fieldRef'),
+                ({'fieldRef': {'fieldPath': 'status.podIPs'}}, '.fieldRef'),
+                ({'fieldRef': {'fieldPath': 'metadata.labels'}},
+                 '.fieldRef'),
+                ({'fieldRef': {'fieldPath': 'metadata.name',
+                               'apiVersion': 'v2'}}, '.fieldRef'),
+                ({'resourceFieldRef': {'resource': 'limits.hugepages-2Mi'}},
+                 '.resourceFieldRef'),
+                ({'resourceFieldRef': {'resource': 'limits.cpu',
+                                       'divisor': '-1'}},
+                 '.resourceFieldRef'),
+                ({'resourceFieldRef': {'resource': 'limits.cpu',
+                                       'containerName': 'nobody'}},
+                 '.resourceFieldRef'),
+                ({'secretKeyRef': {'key': 'k'}}, '.secretKeyRef'),
+                ({'configMapKeyRef': {'name': 'c'}}, '.configMapKeyRef'),
+                ({'fileKeyRef': {'key': 'k'}}, '.fileKeyRef'),
+                ({'tomorrow': {'x': 'y'}}, '.tomorrow'),
+                ({}, ''), ({'fieldRef': {}}, ''),
+                ({'fieldRef': {'fieldPath': 'metadata.name'},
+                  'secretKeyRef': {'name': 's', 'key': 'k'}}, '')):
+            self.assertEqual(['env[0].valueFrom' + path],
+                             self._refused(source))
+
+    def test_a_value_beside_its_source_is_refused(self):
+        self.assertEqual(
+            ['spec.containers[1].env[0].valueFrom'],
+            _refused_in_container(env=[
+                {'name': 'A', 'value': 'x', 'valueFrom': {
+                    'fieldRef': {'fieldPath': 'metadata.name'}}}]))
+
+    def test_whole_objects_are_carried_one_at_a_time(self):
+        one, other = {'name': 'x'}, {'name': 'y'}
+        for source, paths in (
+                ({'configMapRef': one, 'prefix': 'P_'}, []),
+                ({'secretRef': one | {'optional': True}}, []),
+                ({'configMapRef': one, 'secretRef': other},
+                 ['spec.containers[1].envFrom[0]']),
+                ({'prefix': 'P_'}, ['spec.containers[1].envFrom[0]']),
+                ({'secretRef': {'optional': True}},
+                 ['spec.containers[1].envFrom[0].secretRef']),
+                ({'secretRef': one, 'tomorrow': 'x'},
+                 ['spec.containers[1].envFrom[0].tomorrow'])):
+            self.assertEqual(paths, _refused_in_container(envFrom=[source]))
 
 
 class TokenVolumeTestCase(base.BaseTestCase):

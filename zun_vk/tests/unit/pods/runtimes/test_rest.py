@@ -15,6 +15,7 @@ from unittest import mock
 from zun_vk import exceptions
 from zun_vk import health
 from zun_vk.cloud import throttle
+from zun_vk.pods import environment
 from zun_vk.pods.runtimes import base as runtimes_base
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.fixtures import wait
@@ -62,7 +63,8 @@ class RestTestCase(base.CloudTestCase):
 
     def _create(self, name='web', **pod):
         pod = strategies.pod(name=name, uid=f'uid-of-{name}', **pod)
-        return self.runtime.create(pod, self.runtime.translate(pod))
+        return self.runtime.create(pod, self.runtime.translate(
+            pod, environment.Environment()))
 
     def _until(self, condition, what):
         wait.wait_for(condition, what, timeout=10, interval=0.005)
