@@ -149,6 +149,7 @@ class Agent(service.ServiceBase):
             lambda which: slot.Slot(conf, which, name, cluster,
                                     self._throttles, self._make_runtime),
             systemd.notify_once)
+        self._threads.spawn('nodes', nodes.find, self._stop)
         # On its own: a crash of it must not build all of this again.
         self._threads.keep_up('keeper', nodes.run, self._stop)
 

@@ -33,6 +33,8 @@ from zun_vk.node import zones
 LOG = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 1.0
+# The same while the first look at what nodes there are has not ended.
+_NO_NODES = 0.05
 # Seconds between two moves of nodes: what others see of one comes first.
 _SETTLE = 10.0
 # Seconds that calls under way get when a node is given up, and when the
@@ -65,44 +67,53 @@ class NodeKeeper:
         self._health = health
         self._make_slot = make_slot
         self._on_ready = on_ready
+        # Replaced whole by find(), read by run().
+        self._found: dict[str, zones.VirtualNode] = {}
         # All below is owned by the thread that calls run().
         self._slots: dict[str, slot_module.Slot] = {}
-        self._named_at = float('-inf')
         self._moved_at = float('-inf')
         self._alive = {agent}
         self._ready = False
+
+    def find(self, stop: threading.Event) -> None:
+        """Find the nodes there are, again and again.
+
+        In a thread of its own: a slow Zun must not keep this agent from
+        taking a node.
+        """
+        while not stop.is_set():
+            self._health.attempt(_NAMES_CHECK, self._find)
+            stop.wait(self._conf.node.capacity_interval if self._found
+                      else _LOOK_INTERVAL)
 
     def run(self, stop: threading.Event) -> None:
         """Hold nodes until ``stop`` is set, then give up all of them."""
         try:
             while not stop.is_set():
                 self._round()
-                stop.wait(_LOOK_INTERVAL)
+                stop.wait(_LOOK_INTERVAL if self._slots else _NO_NODES)
         finally:
             self._give_up_all()
 
     def _round(self) -> None:
-        now = time.monotonic()
-        if now - self._named_at >= self._conf.node.capacity_interval and (
-                self._health.attempt(_NAMES_CHECK, self._find_nodes)):
-            self._named_at = now
+        self._keep_slots(self._found)
         self._health.attempt(_PRESENCE_CHECK, self._see_agents)
         if self._health.attempt(_LEASES_CHECK, self._look):
             self._health.attempt(_LEASES_CHECK, self._balance)
             self._tell_ready()
 
-    def _find_nodes(self) -> None:
+    def _find(self) -> None:
+        self._found = {which.name: which for which in self._names.find()}
+
+    def _keep_slots(self, found: dict[str, zones.VirtualNode]) -> None:
         """Make a slot for every new node; drop those of nodes that went."""
-        found = {which.name: which for which in self._names.find()}
         for name, which in found.items():
             if name not in self._slots:
                 self._slots[name] = self._make_slot(which)
         for name in self._slots.keys() - found.keys():
-            slot = self._slots[name]
+            slot = self._slots.pop(name)
             if slot.held:
                 self._give_up([slot])
-            elif not slot.join(0):
-                del self._slots[name]
 
     def _see_agents(self) -> None:
         self._presence.renew()
@@ -145,6 +156,8 @@ class NodeKeeper:
         deadline = time.monotonic() + _HANDOVER
         for slot in slots:
             slot.join(max(0.0, deadline - time.monotonic()))
+        for slot in slots:
+            slot.close()
         for slot in slots:
             slot.release()
 

@@ -126,16 +126,20 @@ class Slot:
         """Wait for our threads; return the names of those that still run."""
         return self._held.join(seconds) if self._held else []
 
-    def release(self) -> None:
-        """Let another agent take the node, whatever of ours still runs.
+    def close(self) -> None:
+        """Let nothing more of ours pass, whatever still runs.
 
         A call that is under way is to the next holder what that of an agent
-        that died would be; nothing else of ours passes the fence.
+        that died would be.
         """
         self._fence.close()
         self._renewing.stop.set()
-        self._renewing.join(2 * lease_module.TIMEOUT)
         metrics.LEASE_HELD.labels(self.which.name).set(0)
+
+    def release(self) -> None:
+        """Let another agent take the node that was closed."""
+        if self._renewing.join(2 * lease_module.TIMEOUT):
+            return
         try:
             self._lease.release()
         except exceptions.RemoteError as error:

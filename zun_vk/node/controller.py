@@ -131,7 +131,10 @@ class NodeController:
             self._grew()
 
     def _write(self) -> None:
-        self._node = self._cordoned(self._get_or_register())
+        found = self._get_or_register()
+        if found is None:
+            return
+        self._node = self._cordoned(found)
         status = self._status(self._node)
         if status is None:
             return
@@ -147,12 +150,18 @@ class NodeController:
     def _architecture(self) -> str:
         return self._seen.architecture if self._seen else ''
 
-    def _get_or_register(self) -> dict:
+    def _get_or_register(self) -> dict | None:
+        """Return the node, None where an admin deleted that of a lost zone.
+
+        The keeper will let go of that one.
+        """
         if self._registered_with != self._architecture():
             return self.register()
         try:
             return self._client.get_node(self._which.name)
         except exceptions.NotFound:
+            if self._seen and not self._seen.zone_exists:
+                return None
             return self.register()
 
     def _cordoned(self, node: dict) -> dict:

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import copy
+import dataclasses
 import threading
 from unittest import mock
 
@@ -242,6 +243,31 @@ class RoundTestCase(ControllerTestCase):
         self._round()
         self._round()
         self.assertEqual(('True', 'CloudReady'), self._ready())
+
+    def test_the_node_of_a_lost_zone_is_cordoned_and_back_again(self):
+        self._round()
+        self.observer.observe.return_value = dataclasses.replace(
+            _observation(), zone_exists=False)
+        self._round()
+        self.assertTrue(self.node['spec']['unschedulable'])
+        self.assertEqual(('False', 'NoZunHost'), self._ready())
+        self.observer.observe.return_value = _observation(8)
+        self._round()
+        self.assertFalse(self.node['spec']['unschedulable'])
+        reasons = [call.args[2] for call in
+                   self.recorder.node.call_args_list]
+        self.assertLessEqual({'NodeNotSchedulable', 'NodeSchedulable'},
+                             set(reasons))
+
+    def test_the_node_of_a_lost_zone_stays_deleted(self):
+        self._round()
+        self.observer.observe.return_value = dataclasses.replace(
+            _observation(), zone_exists=False)
+        self._round()
+        self.node = None
+        self._round()
+        self.assertIsNone(self.node)
+        self.assertEqual([], self.health.problems())
 
     def test_more_room_is_told_to_the_pods(self):
         self._round()
