@@ -42,6 +42,7 @@ from zun_vk.pods import admission
 from zun_vk.pods import controller as pod_controller
 from zun_vk.pods import identity
 from zun_vk.pods import memory
+from zun_vk.pods import removal
 from zun_vk.pods import resolver
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import base
@@ -76,9 +77,12 @@ class HeldNode:
         self._runtime = make_runtime(conf, owner, health, throttles,
                                      fence.check)
         address = str(conf.node.address)
+        access = sessions.ServiceAccess(conf, 'placement')
         self._pods = pod_controller.PodController(
-            client, self._runtime, self._recorder, self._queue, self._writer,
-            address,
+            client, self._runtime,
+            removal.Removal(self._runtime, placement.PlacementClient(
+                access, fence.check)),
+            self._recorder, self._queue, self._writer, address,
             memory.Policy(conf.pods.daemonsets,
                           conf.pods.placement_deadline),
             self._room,
@@ -93,8 +97,7 @@ class HeldNode:
             observer.CloudObserver(
                 zun.ZunClient(sessions.ServiceAccess(conf, 'zun'),
                               throttles),
-                placement.PlacementClient(
-                    sessions.ServiceAccess(conf, 'placement')), which.zone),
+                placement.PlacementClient(access), which.zone),
             health, self._recorder, self._pods.claims,
             self._pods.capacity_grew)
 

@@ -23,10 +23,16 @@ _HEADERS = {'OpenStack-API-Version': 'placement 1.20'}
 
 
 class PlacementClient:
-    """Reads resource providers; safe to share by threads."""
+    """Reads resource providers; safe to share by threads.
 
-    def __init__(self, access: sessions.ServiceAccess):
+    :param guard: called before anything is changed; what it raises stops
+        the change
+    """
+
+    def __init__(self, access: sessions.ServiceAccess,
+                 guard: typing.Callable[[], None] = lambda: None):
         self._access = access
+        self._guard = guard
 
     def find_provider(self, name: str) -> str | None:
         """Return the UUID of the resource provider called ``name``."""
@@ -56,6 +62,21 @@ class PlacementClient:
         return self._get('get usages',
                          f'/resource_providers/{provider}/usages',
                          lambda answer: _each(answer['usages'], int))
+
+    def delete_allocations(self, consumer: str) -> bool:
+        """Give back all that a consumer holds.
+
+        :returns: it held something
+        """
+        adapter = self._access.adapter()
+        try:
+            with remote.measured(SERVICE, 'delete allocations'), (
+                    sessions.translated(SERVICE)):
+                self._guard()
+                adapter.delete(f'/allocations/{consumer}', headers=_HEADERS)
+        except exceptions.NotFound:
+            return False
+        return True
 
     def _get(self, call: str, path: str,
              read: typing.Callable[[typing.Any], typing.Any],

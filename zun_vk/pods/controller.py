@@ -39,6 +39,7 @@ from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory as memory_module
 from zun_vk.pods import orphans
+from zun_vk.pods import removal as removal_module
 from zun_vk.pods import resolver as resolver_module
 from zun_vk.pods import status as pod_status
 from zun_vk.pods import translate
@@ -64,6 +65,7 @@ class PodController:
 
     :param client: the API server
     :param runtime: makes and knows capsules
+    :param removal: deletes capsules of that runtime
     :param recorder: takes events
     :param host_ip: address of the node, the hostIP of its pods
     :param room: returns what the hosts had when they were last looked at
@@ -74,6 +76,7 @@ class PodController:
 
     def __init__(self, client: kube_client.KubeClient,
                  runtime: base.CapsuleRuntime,
+                 removal: removal_module.Removal,
                  recorder: events.EventRecorder, queue: workqueue.WorkQueue,
                  status_writer: writer.StatusWriter, host_ip: str,
                  policy: memory_module.Policy,
@@ -83,6 +86,7 @@ class PodController:
                  wall: typing.Callable[[], float] = time.time):
         self._client = client
         self._runtime = runtime
+        self._removal = removal
         self._recorder = recorder
         self._queue = queue
         self._writer = status_writer
@@ -93,7 +97,7 @@ class PodController:
         self._clock = clock
         self._wall = wall
         self._endings = endings.Endings(recorder, status_writer, host_ip)
-        self._orphans = orphans.Orphans(client, runtime, clock)
+        self._orphans = orphans.Orphans(client, removal, clock)
         self._started = clock()
         # One entry a pod; a pod's entry is used by the worker that holds
         # its key only, so the dict needs no lock.
@@ -274,7 +278,7 @@ class PodController:
         if not capsule.deleting:
             self._creation_failed(pod, capsule.words, memory)
             memory.no_room = capsule.words if capsule.no_room else ''
-            self._runtime.delete(capsule)
+            self._removal.remove(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _delete_capsule(self, pod: dict, capsule: capsule_module.Capsule,
@@ -282,7 +286,7 @@ class PodController:
         if not capsule.deleting:
             self._recorder.pod(pod, events.NORMAL, 'Killing',
                                'Deleting the capsule in Zun', once=True)
-            self._runtime.delete(capsule)
+            self._removal.remove(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _remove_pod(self, pod: dict, capsule: None,

@@ -25,7 +25,7 @@ from oslo_log import log as logging
 from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
 from zun_vk.pods import capsule as capsule_module
-from zun_vk.pods.runtimes import base
+from zun_vk.pods import removal as removal_module
 
 LOG = logging.getLogger(__name__)
 
@@ -37,15 +37,15 @@ class Orphans:
     """Deletes capsules that nobody needs.
 
     :param client: the API server
-    :param runtime: knows and deletes capsules
+    :param removal: deletes capsules
     :param clock: monotonic seconds
     """
 
     def __init__(self, client: kube_client.KubeClient,
-                 runtime: base.CapsuleRuntime,
+                 removal: removal_module.Removal,
                  clock: typing.Callable[[], float]):
         self._client = client
-        self._runtime = runtime
+        self._removal = removal
         self._clock = clock
         # When the capsules of a UID were first found without a Pod; an
         # entry is used by the worker that holds the UID only.
@@ -70,7 +70,7 @@ class Orphans:
             if not capsule.deleting:
                 LOG.warning('Capsule %s: its pod %s/%s is gone, deleting it',
                             capsule.uuid, capsule.namespace, capsule.pod)
-                self._runtime.delete(capsule)
+                self._removal.remove(capsule)
 
     def forget(self, uid: str) -> None:
         """Drop what is kept of a UID: it has a Pod, or no capsules."""
@@ -83,7 +83,7 @@ class Orphans:
                 LOG.warning('Pod %s/%s: capsule %s stays, %s is deleted',
                             double.namespace, double.pod, capsules[0].uuid,
                             double.uuid)
-                self._runtime.delete(double)
+                self._removal.remove(double)
 
     def _pod_exists(self, capsule: capsule_module.Capsule) -> bool:
         """Ask the API server: the reflector may lag behind."""

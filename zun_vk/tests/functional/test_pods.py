@@ -334,6 +334,22 @@ class TestZunRefuses(base.AgentTestCase):
         self.assertIn('Image ghost was not found.', event['message'])
         self.assertNotEqual('Running', self.now(pod)['status']['phase'])
 
+    def test_a_capsule_that_failed_leaves_no_allocation_behind(self):
+        # Zun forgets the host of such a capsule, and then its allocation
+        self.cloud.zun.bad_images['spectre'] = 'Image spectre was not found.'
+        self.cloud.add_claim('nova', {'VCPU': 1, 'MEMORY_MB': 64})
+        self.addCleanup(self.cloud.remove_claim, 'nova')
+        made = self.cloud.zun.created
+        pod = self.run_pod(pods.container(image='spectre'))
+        wait_for(lambda: self.cloud.zun.created > made + 1, 'another try')
+
+        self.delete(pod)
+        self.wait_gone(pod)
+
+        with self.cloud.lock:
+            self.assertEqual({'nova', *self.cloud.zun.capsules},
+                             set(self.cloud.placement.allocations))
+
     def test_without_room_a_pod_waits_with_zuns_reason(self):
         self.addCleanup(self.cloud.disable_host, 'host-0', False)
         self.cloud.disable_host('host-0')

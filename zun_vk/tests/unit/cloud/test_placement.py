@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+from unittest import mock
+
 from zun_vk import exceptions
 from zun_vk.cloud import placement
 from zun_vk.tests.unit.cloud import base
@@ -33,6 +35,21 @@ class PlacementClientTestCase(base.CloudTestCase):
             'VCPU']['total'])
         usages = self.placement.usages(uuid)
         self.assertEqual((4, 512), (usages['VCPU'], usages['MEMORY_MB']))
+
+    def test_only_the_allocations_of_that_consumer_are_given_back(self):
+        for consumer in ('capsule', 'nova'):
+            self.cloud.add_claim(consumer, {'VCPU': 4, 'MEMORY_MB': 512})
+        self.assertTrue(self.placement.delete_allocations('capsule'))
+        self.assertEqual(['nova'], list(self.cloud.placement.allocations))
+        self.assertFalse(self.placement.delete_allocations('capsule'))
+
+    def test_who_may_not_act_any_more_gives_nothing_back(self):
+        self.cloud.add_claim('capsule', {'VCPU': 4, 'MEMORY_MB': 512})
+        guard = mock.Mock(side_effect=exceptions.Conflict('lease', 'lost'))
+        client = placement.PlacementClient(self.access('placement'), guard)
+        self.assertRaises(exceptions.Conflict,
+                          client.delete_allocations, 'capsule')
+        self.assertIn('capsule', self.cloud.placement.allocations)
 
     def test_a_provider_that_is_gone_is_not_found(self):
         nowhere = '00000000-0000-4000-8000-000000000000'

@@ -16,6 +16,7 @@ from unittest import mock
 from oslotest import base
 
 from zun_vk import exceptions
+from zun_vk.cloud import placement
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector
@@ -27,6 +28,7 @@ from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
 from zun_vk.pods import orphans
+from zun_vk.pods import removal
 from zun_vk.pods import resolver
 from zun_vk.pods import status
 from zun_vk.pods import translate
@@ -79,6 +81,8 @@ class ControllerTestCase(base.BaseTestCase):
         self.runtime.create.side_effect = self._created
         self.runtime.listed_at.side_effect = lambda: self.listed_at
         self.listed_at = self.clock.now + 100
+        self.placement = mock.create_autospec(
+            placement.PlacementClient, instance=True)
         self.client = mock.create_autospec(
             kube_client.KubeClient, instance=True)
         self.recorder = mock.create_autospec(
@@ -90,9 +94,10 @@ class ControllerTestCase(base.BaseTestCase):
         self.queue = workqueue.WorkQueue(
             clock=self.clock, chance=lambda: 0.0)
         self.controller = controller.PodController(
-            self.client, self.runtime, self.recorder, self.queue,
-            self.writer, _HOST, self._policy(), lambda: self.room,
-            self.resolver, self.clock, lambda: self.wall)
+            self.client, self.runtime,
+            removal.Removal(self.runtime, self.placement), self.recorder,
+            self.queue, self.writer, _HOST, self._policy(),
+            lambda: self.room, self.resolver, self.clock, lambda: self.wall)
         self.controller.follow(self.mirror)
 
     def _policy(self):
@@ -316,6 +321,8 @@ class CreateTestCase(ControllerTestCase):
                          self.recorder.pod.call_args.args[3])
         self.assertEqual('Pending', self._phase())
         self.runtime.delete.assert_called_once_with(self.capsules[0])
+        self.placement.delete_allocations.assert_called_once_with(
+            self.capsules[0].uuid)
         self.capsules.clear()
         self.clock.now += 1
         self.listed_at = self.clock.now

@@ -35,6 +35,7 @@ from zun_vk.pods import admission
 from zun_vk.pods import controller
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
+from zun_vk.pods import removal
 from zun_vk.pods import resolver
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import rest
@@ -65,6 +66,7 @@ class _World:
         self.pods = {}
         self.capsules = {}
         self.shown_running = set()
+        self.allocations = {'a consumer of Nova'}
         self.under_way = []
         # The value of the Secret that pods may ask for, None: it is gone.
         self.secret = None
@@ -207,6 +209,18 @@ class _World:
             'the capsule of a living pod was deleted')
         self.capsules[uuid]['deleting'] = True
 
+    # Placement, as the agent's client has it.
+
+    def delete_allocations(self, consumer):
+        return self._call(lambda: self._release(consumer))
+
+    def _release(self, consumer):
+        assert self.capsules[consumer]['status'] == 'Error', (
+            'a capsule that may run lost its allocation')
+        held = consumer in self.allocations
+        self.allocations.discard(consumer)
+        return held
+
     def _call(self, effect):
         fault = _next(self.faults)
         if fault in ('refused', 'crash before'):
@@ -254,6 +268,7 @@ class _Make:
             'uuid': f'capsule-{number:04}', 'status': 'Creating',
             'addresses': None}
         world.capsules[capsule['uuid']] = capsule
+        world.allocations.add(capsule['uuid'])
         return capsule
 
 
@@ -278,8 +293,9 @@ class _Agent:
         self.writer = writer.StatusWriter(world, self.health,
                                           self.queue.add)
         self.controller = controller.PodController(
-            world, self.runtime, mock.Mock(spec=['pod']), self.queue,
-            self.writer, _HOST, _POLICY, lambda: admission.Room((), 0),
+            world, self.runtime, removal.Removal(self.runtime, world),
+            mock.Mock(spec=['pod']), self.queue, self.writer, _HOST,
+            _POLICY, lambda: admission.Room((), 0),
             resolver.Resolver(conf, objects.ObjectCache(
                 world, world.monotonic), 'zun-vk', _HOST),
             world.monotonic, world.time)
@@ -417,6 +433,9 @@ class _Machine(stateful.RuleBasedStateMachine):
     def _go_on(self, capsule, bad=None):
         if capsule.get('deleting'):
             self.world.capsules.pop(capsule['uuid'], None)
+            if capsule['status'] != 'Error':
+                # Of one that failed it drops the record alone.
+                self.world.allocations.discard(capsule['uuid'])
         elif capsule['status'] == 'Creating':
             capsule['status'] = 'Error' if bad else 'Running'
             capsule['status_reason'] = bad
@@ -429,7 +448,9 @@ class _Machine(stateful.RuleBasedStateMachine):
     def zun_loses_a_capsule(self, data):
         running = sorted(uuid for uuid, each in self.world.capsules.items()
                          if each['status'] == 'Running')
-        del self.world.capsules[data.draw(st.sampled_from(running))]
+        lost = data.draw(st.sampled_from(running))
+        del self.world.capsules[lost]
+        self.world.allocations.remove(lost)
 
     # The agent
 
@@ -512,6 +533,8 @@ class _Machine(stateful.RuleBasedStateMachine):
             assert phase == 'Failed' or not self.world.overdue(pod), uid
             wanted = 1 if phase == 'Running' else 0
             assert len(self.world.of_pod(uid)) == wanted, uid
+        assert self.world.allocations == {
+            'a consumer of Nova', *self.world.capsules}, 'a claim leaked'
         for capsule in self.world.capsules.values():
             uid = capsule['labels']['zun.openstack.org/uid']
             assert uid in self.world.pods, f'{uid} left a capsule behind'
