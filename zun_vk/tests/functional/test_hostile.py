@@ -73,6 +73,19 @@ class TestHostile(base.AgentTestCase):
 
         self.wait_ready(pod)
 
+    def test_variables_that_would_grow_without_end(self):
+        doubling = [{'name': 'V0', 'value': 'x' * 1000}] + [
+            {'name': f'V{number}', 'value': f'$(V{number - 1})' * 100}
+            for number in range(1, 20)]
+        args = ['$(V)' * 10_000]
+
+        self.survives(self.pod(pods.container(env=doubling)))
+        pod = self.survives(self.pod(pods.container(
+            env=[{'name': 'V', 'value': 'x' * 50_000}], args=args)))
+
+        event = self.wait_event(pod, 'Failed')
+        self.assertIn('command and args', event['message'])
+
     def test_a_name_as_long_as_names_get(self):
         body = self.pod()
         body['metadata']['name'] = 'n' * 253

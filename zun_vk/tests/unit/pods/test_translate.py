@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk import exceptions
+from zun_vk.pods import environment
 from zun_vk.pods import identity
 from zun_vk.pods import translate
 from zun_vk.tests.fixtures.openstack import zun_schema
@@ -232,6 +233,76 @@ class RequestsTestCase(base.BaseTestCase):
             {'requests': {'cpu': '1', 'memory': 'x'}}))
 
 
+class BoundsTestCase(base.BaseTestCase):
+
+    MOST = translate.MAX_JSON_BYTES
+
+    def _variables(self, **variables):
+        return environment.Environment({'main': variables})
+
+    def _translate(self, variables=None, **fields):
+        return translate.translate(
+            strategies.pod(strategies.container(**fields)),
+            strategies.OWNER, variables or self._variables())
+
+    def _too_much(self, *args, **fields):
+        error = self.assertRaises(exceptions.NotYetResolvable,
+                                  self._translate, *args, **fields)
+        self.assertIn('container main', str(error))
+        return str(error)
+
+    def test_variables_are_what_zuns_column_holds(self):
+        room = self.MOST - len(json.dumps({'A': ''}))
+        self._translate(self._variables(A='x' * room))
+        self._too_much(self._variables(A='x' * (room + 1)))
+        # Six characters each in JSON.
+        self._too_much(self._variables(A='\u00e9' * (room // 6 + 1)))
+
+    def test_command_and_args_are_what_zuns_column_holds(self):
+        half = self.MOST // 2 - 10
+        self._translate(command=['x' * half], args=['x' * half])
+        self._too_much(command=['x' * half], args=['x' * half, 'x' * 20])
+        self._too_much(args=['x'] * self.MOST)
+
+    def test_what_references_would_grow_to_is_not_made(self):
+        variables = self._variables(A='x' * 30000)
+        self._translate(variables, args=['$(A)$(A)'])
+        self._too_much(variables, args=['$(A)'] * 3)
+        self._too_much(variables, args=['$(A)' * 2 ** 18])
+        self._too_much(variables, command=['$(A)$(A)'], args=['$(A)'])
+
+
+class SecrecyTestCase(base.BaseTestCase):
+
+    def _repeats(self, words, value='s3cr3t'):
+        translation = translate.translate(
+            strategies.pod(strategies.container()), strategies.OWNER,
+            environment.Environment(
+                {'main': {'PASSWORD': value, 'MODE': 'fast'}},
+                frozenset({'PASSWORD'})))
+        return translation.repeats_a_secret(words)
+
+    def test_words_with_a_secret_or_its_quoted_name_are_known(self):
+        for words in ("... {'env': {'PASSWORD': 's3cr...", 'x s3cr3t y',
+                      '{"PASSWORD": "'):
+            self.assertTrue(self._repeats(words), words)
+        for words in ('There are not enough hosts available.',
+                      "'x' is too short", "{'MODE': 'fast'}", '',
+                      'the PASSWORD of the registry'):
+            self.assertFalse(self._repeats(words), words)
+
+    def test_a_short_value_does_not_silence_everything(self):
+        self.assertFalse(self._repeats('There are no hosts', 'a'))
+        self.assertFalse(self._repeats('There are no hosts', ''))
+        self.assertTrue(self._repeats("{'PASSWORD': 'a'}", 'a'))
+
+    def test_no_repr_has_a_template(self):
+        translation = translate.translate(
+            strategies.pod(strategies.container()), strategies.OWNER,
+            environment.Environment({'main': {'A': 's3cr3t'}}))
+        self.assertNotIn('s3cr3t', repr(translation))
+
+
 class DifferencesTestCase(base.BaseTestCase):
 
     def _differences(self, *containers, **spec):
@@ -259,6 +330,20 @@ class DifferencesTestCase(base.BaseTestCase):
                 strategies.container(), strategies.container('b', **fields))
             self.assertEqual(1, len(found), found)
             self.assertTrue(found[0].startswith(path), found)
+
+    def test_each_variable_whose_secret_zun_keeps_is_named(self):
+        env = [{'name': 'A', 'valueFrom': {'configMapKeyRef': {
+            'name': 'c', 'key': 'k'}}},
+               {'name': 'B', 'valueFrom': {'secretKeyRef': {
+                   'name': 's', 'key': 'k'}}}]
+        found = translate.differences(strategies.pod(
+            strategies.container(), strategies.container(
+                'b', env=env, envFrom=[{'configMapRef': {'name': 'c'}},
+                                       {'secretRef': {'name': 's'}}])))
+        self.assertEqual(
+            ['spec.containers[1].envFrom[1].secretRef',
+             'spec.containers[1].env[1].valueFrom.secretKeyRef'],
+            [sentence.split(':')[0] for sentence in found])
 
     def test_another_grace_period_is_named(self):
         found = self._differences(terminationGracePeriodSeconds=5)

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import threading
+import traceback
 from unittest import mock
 
 from zun_vk import exceptions
@@ -75,6 +76,31 @@ class RestTestCase(base.CloudTestCase):
 
     def _row(self, capsule):
         return self.cloud.zun.capsules[capsule.uuid]
+
+
+class SecrecyTestCase(RestTestCase):
+
+    def _refused(self, words):
+        self.cloud.zun.fail_next('POST', 'capsules', status=400, body={
+            'errors': [{'status': 400, 'code': '', 'title': words,
+                        'detail': words, 'links': [], 'request_id': ''}]})
+        pod = strategies.pod()
+        translation = self.runtime.translate(pod, environment.Environment(
+            {'main': {'PASSWORD': 's3cr3t'}}, frozenset({'PASSWORD'})))
+        return self.assertRaises(exceptions.Rejected, self.runtime.create,
+                                 pod, translation)
+
+    def test_words_that_repeat_a_secret_go_nowhere(self):
+        for words in ("Invalid: {'env': {'PASSWORD': 's3cr3t'}}",
+                      "{'env': {'PASSWORD': 's3cr'\n 3t'}}"):
+            error = self._refused(words)
+            shown = ''.join(traceback.format_exception(error))
+            self.assertNotIn('s3cr', shown + error.message)
+            self.assertIn("Zun's log", error.message)
+
+    def test_other_words_are_kept(self):
+        self.assertIn('Quota exceeded',
+                      self._refused('Quota exceeded').message)
 
 
 class CapsulesTestCase(RestTestCase):
