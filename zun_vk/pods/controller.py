@@ -245,14 +245,14 @@ class PodController:
         self._say_differences(pod, translation, variables.notes)
         try:
             made = self._runtime.create(pod, translation)
+        except (exceptions.NotHolder, exceptions.Throttled):
+            # Not done, and no fault of the pod's: later, without a word.
+            raise
         except (exceptions.Rejected, exceptions.AccessDenied,
                 exceptions.NotFound, exceptions.Conflict,
                 exceptions.NotSent) as error:
             self._creation_failed(pod, error.message, memory)
             return
-        except exceptions.Throttled:
-            # Not done, and no fault of the pod's: later, without a word.
-            raise
         except exceptions.RemoteError as error:
             # Its outcome is unknown: a list must show it first.
             memory.absent_after = self._clock() + SETTLE

@@ -887,6 +887,19 @@ class WorkTestCase(ControllerTestCase):
         self._sync()
         self.assertEqual(1, len(self.capsules))
 
+    def test_an_agent_that_may_not_act_blames_no_pod(self):
+        pod = self._acknowledged()
+        self.runtime.create.side_effect = exceptions.NotHolder(
+            'kubernetes', 'the lease of node zun-vk is not held')
+        before = copy.deepcopy(pod['status'])
+        self.queue.add(_UID)
+        self._work(lambda: _UID in self.queue._due)
+        self.assertEqual(before, self.pods[_UID]['status'])
+        self.assertNotIn('FailedCreatePodSandBox', self._said())
+        self.runtime.create.side_effect = self._created
+        self._sync()
+        self.assertEqual(1, len(self.capsules))
+
     def test_resync_looks_at_every_pod_and_every_capsule(self):
         self._running(uid='both', name='both')
         self._running(uid='capsule-only', name='x')
