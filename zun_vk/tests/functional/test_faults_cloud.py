@@ -24,6 +24,7 @@ SECONDS = 7     # of refusals
 # Threads that may ask at the end of each pause: a worker for each of ten
 # pods, the one that lists, the one that looks at hosts; and one to spare.
 AT_ONCE = 13
+LIST, LOOK = 'capsules/?$', 'capsules/[0-9a-f]{8}-'
 
 
 class TestBusyZun(base.OwnAgentTestCase):
@@ -76,3 +77,97 @@ class TestBusyZun(base.OwnAgentTestCase):
         self.assertGreater(time.monotonic() - began, 3)
         self.assertEqual(1, self.cloud.zun.count('POST', '/v1/capsules'))
         self.assertTrue(kube.is_ready(self.now(pod)))
+
+
+class TestIllCloud(base.AgentTestCase):
+    """Services that answer late, wrongly or not to the end."""
+
+    OPTIONS = {'zun': {'timeout': 30}}
+    PODS = 6
+    SLOW = 1.5      # seconds
+
+    def setUp(self):
+        super().setUp()
+        self.cloud.add_host(f'host-{self.id()}', self.PODS, 32768)
+        self.wait_node_ready(60)
+        self.made = self.cloud.zun.created
+        self.addCleanup(self.cloud.zun.forgive)
+
+    def crowd(self, after_each=lambda: None):
+        """Make pods, with something to go wrong after each."""
+        namespace = self.namespace()
+        pods = []
+        for number in range(self.PODS):
+            pods.append(self.run_pod(name=f'web-{number}',
+                                     namespace=namespace))
+            after_each()
+        return pods
+
+    def check_once(self, pods):
+        """Each pod runs, and its capsule was made once."""
+        for pod in pods:
+            self.wait_ready(pod, 60 + 2 * self.SLOW)
+        self.assertEqual(self.PODS, self.cloud.zun.created - self.made)
+
+    def test_a_slow_zun_is_waited_for(self):
+        since = kube.condition(self.node, 'Ready')['lastTransitionTime']
+        self.cloud.zun.delay = self.SLOW
+        self.addCleanup(setattr, self.cloud.zun, 'delay', 0.0)
+
+        pods = self.crowd()
+
+        self.check_once(pods)
+        for pod in pods:
+            self.delete(pod)
+        for pod in pods:
+            self.wait_gone(pod, 60 + 4 * self.SLOW)
+        ready = kube.condition(self.node, 'Ready')
+        self.assertEqual(('True', since), (ready['status'],
+                                           ready['lastTransitionTime']))
+
+    def test_answers_cut_short_double_nothing(self):
+        self.cloud.zun.fail_next('POST', 'capsules', truncate=True,
+                                 times=self.PODS)
+        self.cloud.zun.fail_next('GET', LOOK, truncate=True,
+                                 times=self.PODS)
+        self.cloud.zun.fail_next('GET', LIST, truncate=True)
+
+        self.check_once(self.crowd())
+
+    def test_errors_while_zun_is_asked_lose_nothing(self):
+        self.cloud.zun.fail_next('GET', LOOK, status=500,
+                                 times=2 * self.PODS)
+        self.cloud.zun.fail_next('GET', LIST, status=500)
+        pods = self.crowd()
+        self.check_once(pods)
+        self.cloud.zun.fail_next('DELETE', status=500, times=self.PODS)
+        for pod in pods:
+            self.delete(pod)
+
+        for pod in pods:
+            self.wait_gone(pod, 60)
+        self.assertEqual(self.PODS, self.cloud.zun.created - self.made)
+
+    def test_tokens_revoked_in_use_double_nothing(self):
+        pods = self.crowd(self.cloud.keystone.revoke_all)
+
+        self.check_once(pods)
+
+    def test_a_token_revoked_before_zun_looks_at_it_is_renewed(self):
+        fault = self.cloud.zun.fail_next('POST', 'capsules', hold=True)
+        pod = self.run_pod()
+        self.assertTrue(fault.reached.wait(20))
+
+        self.cloud.keystone.revoke_all()
+        fault.release()
+
+        self.wait_ready(pod)
+        self.assertEqual(1, self.cloud.zun.created - self.made)
+        self.assertEqual([], self.events(pod, 'FailedCreatePodSandBox'))
+
+    def test_placement_is_only_read(self):
+        """So there is no generation that could conflict."""
+        self.check_once(self.crowd())
+
+        methods = {method for method, _path in self.cloud.placement.requests}
+        self.assertEqual({'GET'}, methods)

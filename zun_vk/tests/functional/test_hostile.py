@@ -113,3 +113,62 @@ class TestHostile(base.AgentTestCase):
         self.wait_pod(pod, lambda seen: seen['status'][
             'podIP'].startswith('10.42.'), 'put right')
         self.wait_ready(pod)
+
+
+class TestCrowd(base.AgentTestCase):
+    """Many of them, mixed into as many that are well."""
+
+    EACH = 40       # pods of either kind
+    PATIENCE = 90   # seconds
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cloud.add_host('big', 10_000, 1 << 24)
+
+    def bad(self, number):
+        """Return a pod that the API server takes and nobody can run."""
+        host = {'hostPath': {'path': '/etc'}}
+        kinds = (
+            {'hostPID': True},
+            {'hostNetwork': True},
+            {'hostIPC': True},
+            {'volumes': [{'name': 'host', **host}]},
+            {'shareProcessNamespace': True},
+            {'initContainers': [pods.container('first')]},
+            {'containers': pods.container(image='x')},
+            {'containers': pods.container(resources=pods.requests(
+                '9999999999', '1'))},
+            {'containers': pods.container(resources=pods.requests(
+                '1', '12e15'))},
+            {'containers': pods.container(securityContext={
+                'capabilities': {'add': ['NET_ADMIN']}})},
+        )
+        kind = dict(kinds[number % len(kinds)])
+        containers = [kind.pop('containers', pods.container())]
+        return pods.pod(f'bad-{number}', *containers, node=self.agent.node,
+                        **kind)
+
+    def good(self, number):
+        """Return a pod that runs, though nobody would write it so."""
+        words = '\U0001f4a5 "$(X)" $$(Y) %s {0}\n' * (number % 7)
+        return pods.pod(f'good-{number}', pods.container(
+            args=['sleep', words], env=[{'name': 'W', 'value': words}]),
+            node=self.agent.node, labels={'zun.openstack.org/uid': 'forged'})
+
+    def test_each_good_one_runs_and_each_bad_one_is_told_why(self):
+        namespace = self.namespace()
+        good, bad = [], []
+        for number in range(self.EACH):
+            bad.append(self.submit(self.bad(number), namespace))
+            good.append(self.submit(self.good(number), namespace))
+
+        for pod in good:
+            self.wait_ready(pod, self.PATIENCE)
+        for pod in bad:
+            self.wait_pod(pod, lambda seen, pod=pod: any(
+                event['type'] == 'Warning' for event in self.events(pod)),
+                'told why', self.PATIENCE)
+            self.assertFalse(kube.is_ready(self.now(pod)))
+        self.assertTrue(self.agent.alive)
+        self.assertNotIn('could not be handled', self.agent.text())
