@@ -107,7 +107,8 @@ class HeldNode:
         spawn('events', self._recorder.run, stop)
         spawn('node', self._nodes.run, stop, self._on_registered)
         spawn('capsules', self._runtime.run, self._queue.add, stop)
-        spawn('status', self._writer.run, stop)
+        for number in range(writer.THREADS):
+            spawn(f'status-{number}', self._writer.run, stop)
         spawn('pods', self._mirror.run, stop)
         for number in range(self._conf.pods.workers):
             spawn(f'worker-{number}', self._pods.work, stop)

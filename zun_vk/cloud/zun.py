@@ -12,9 +12,9 @@
 """Zun's REST API, through python-zunclient, as plain dicts.
 
 Facts this stands on (Zun 18.0.0): a GET is answered from Zun's database; a
-POST answers after scheduling; a list is cut at the server's max_limit.
-python-zunclient fails at every error with a Retry-After header but 413: the
-header is taken from it and read here.
+POST answers after scheduling; a list is cut at the server's max_limit, and
+says so by a link to what is next. python-zunclient fails at every error with
+a Retry-After header but 413: the header is taken from it and read here.
 """
 
 import contextlib
@@ -38,6 +38,9 @@ _PAGE = 500
 _PATIENCE = 10.0
 # Where Retry-After is kept from python-zunclient.
 _WAIT_HEADER = 'X-Zun-VK-Retry-After'
+# Capsules to name as the end of a page before a list is given up: the last
+# ones may have been deleted since.
+_MARKERS = 20
 
 
 class ZunClient:
@@ -60,13 +63,11 @@ class ZunClient:
 
     def list_capsules(self) -> list[dict]:
         """Return all capsules of the project, the oldest first."""
-        capsules: list[dict] = []
-        while True:
-            marker = capsules[-1]['uuid'] if capsules else None
-            page = self._page(marker)
-            capsules += page
-            if len(page) < _PAGE:
-                return capsules
+        with self._client('list capsules') as client:
+            capsules, more = _page(client, None)
+        while more:
+            capsules, more = self._with_next_page(capsules)
+        return capsules
 
     def get_capsule(self, uuid: str) -> dict:
         with self._client('get capsule') as client:
@@ -98,10 +99,22 @@ class ZunClient:
         with self._client('list hosts') as client:
             return [item.to_dict() for item in client.hosts.list()]
 
-    def _page(self, marker: str | None) -> list[dict]:
-        with self._client('list capsules') as client:
-            return [item.to_dict() for item in client.capsules.list(
-                marker=marker, limit=_PAGE, sort_key='id', sort_dir='asc')]
+    def _with_next_page(self, capsules: list[dict]
+                        ) -> tuple[list[dict], bool]:
+        """Return the capsules with those of another page, and if more come.
+
+        A capsule that is gone cannot be a marker: then the one before it is.
+        """
+        refusal: exceptions.RemoteError | None = None
+        for end in range(len(capsules), 0, -1)[:_MARKERS]:
+            try:
+                with self._client('list capsules') as client:
+                    page, more = _page(client, capsules[end - 1]['uuid'])
+                return capsules[:end] + page, more and bool(page)
+            except exceptions.NotFound as error:
+                refusal = error
+        raise exceptions.Unavailable(
+            SERVICE, f'list capsules: no page after the first: {refusal}')
 
     @contextlib.contextmanager
     def _client(self, call: str) -> typing.Iterator[typing.Any]:
@@ -131,6 +144,22 @@ class _Session:
             response.headers[_WAIT_HEADER] = response.headers.pop(
                 'Retry-After')
         return response
+
+
+def _page(client: typing.Any, marker: str | None) -> tuple[list[dict], bool]:
+    """Return a page of capsules, and whether there is another.
+
+    Read as plain JSON: the client would copy every capsule deeply, and take
+    an answer without capsules for an empty list.
+    """
+    after = f'&marker={marker}' if marker else ''
+    _, answer = client.http_client.json_request(
+        'GET', f'/capsules/?limit={_PAGE}&sort_key=id&sort_dir=asc{after}')
+    page = answer['capsules']
+    if not (isinstance(page, list)
+            and all(isinstance(capsule, dict) for capsule in page)):
+        raise ValueError('capsules that are no list of objects')
+    return page, bool(answer.get('next'))
 
 
 @contextlib.contextmanager

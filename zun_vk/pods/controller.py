@@ -284,19 +284,22 @@ class PodController:
     def _delete_capsule(self, pod: dict, capsule: capsule_module.Capsule,
                         memory: memory_module.Memory) -> None:
         if not capsule.deleting:
-            self._recorder.pod(pod, events.NORMAL, 'Killing',
-                               'Deleting the capsule in Zun', once=True)
             self._removal.remove(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _remove_pod(self, pod: dict, capsule: None,
                     memory: memory_module.Memory) -> None:
         metadata = pod['metadata']
+        # Once is enough, unless the watch does not show it for long.
+        if memory.removed_at > self._clock() - _LOOK_AGAIN:
+            self._queue.add_after(metadata['uid'], _LOOK_AGAIN)
+            return
         try:
             self._client.remove_pod(metadata['namespace'], metadata['name'],
                                     metadata['uid'])
         except (exceptions.NotFound, exceptions.Conflict) as error:
             LOG.debug('Pod %s is gone already: %s', metadata['uid'], error)
+        memory.removed_at = self._clock()
 
     def _cut_off(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:

@@ -36,6 +36,7 @@ class Memory:
     :param retry_at: monotonic time before which no capsule is made
     :param read_after: what its variables refer to must be read as it was
         at this monotonic time, or later
+    :param removed_at: monotonic time the Pod object was removed
     """
 
     acknowledged: bool = False
@@ -45,6 +46,7 @@ class Memory:
     absent_after: float = float('-inf')
     retry_at: float = float('-inf')
     read_after: float = float('-inf')
+    removed_at: float = float('-inf')
 
 
 @dataclasses.dataclass(frozen=True)

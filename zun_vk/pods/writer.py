@@ -11,14 +11,16 @@
 # under the License.
 """The one writer of pod statuses.
 
-Any thread publishes the status a pod should have; one thread writes the
-newest of each pod, until it is written or the pod is gone. A status that
-the API server has already is not written again, and one that has ended is
-never followed by one that has not.
+Any thread publishes the status a pod should have; a few threads write the
+newest of each pod, until it is written or the pod is gone. No two of them
+write one pod at a time, so that its statuses arrive in their order. A status
+that the API server has already is not written again, and one that has ended
+is never followed by one that has not.
 """
 
 import collections
 import threading
+import time
 import typing
 
 from oslo_log import log as logging
@@ -33,10 +35,12 @@ from zun_vk.pods import status as pod_status
 LOG = logging.getLogger(__name__)
 
 _CHECK = 'write pod status'
+# Threads to run: an API server takes some milliseconds for each status.
+THREADS = 4
 
 
 class StatusWriter:
-    """Writes pod statuses in a thread of its own, ``run``.
+    """Writes pod statuses in threads of its own, each in ``run``.
 
     :param client: the API server
     :param on_written: called with a pod's UID once its status is written
@@ -52,9 +56,13 @@ class StatusWriter:
         self._changed = threading.Condition()
         self._wanted: collections.OrderedDict[str, tuple[dict, dict]] = (
             collections.OrderedDict())
+        # UIDs of the pods that a thread writes now.
+        self._writing: set[str] = set()
+        self._pause = backoff.Backoff(0.5, 30.0)
+        # Nothing is written before, monotonic seconds.
+        self._not_before = float('-inf')
         # Pods as the API server returned them, until the watch shows them.
         self._written: dict[str, dict] = {}
-        self._stopped = False
 
     def publish(self, pod: dict, status: dict) -> None:
         """Have ``status`` written to ``pod``, instead of any before it."""
@@ -88,39 +96,58 @@ class StatusWriter:
             self._written.pop(uid, None)
 
     def run(self, stop: threading.Event) -> None:
-        """Write until ``stop`` is set and ``wake`` was called."""
-        pause = backoff.Backoff(0.5, 30.0)
+        """Be one writer, until ``stop`` is set and ``wake`` was called."""
         while not stop.is_set():
             taken = self._take(stop)
             if taken is None:
                 continue
             uid, pod, status = taken
-            if self._health.attempt(_CHECK, self._write, uid, pod, status):
-                pause.reset()
-            else:
-                metrics.STATUS_WRITES.labels('retried').inc()
-                self._give_back(uid, pod, status)
-                stop.wait(pause.next())
+            done = True
+            try:
+                done = self._health.attempt(_CHECK, self._write, uid, pod,
+                                            status)
+            finally:
+                self._give_back(taken, done)
 
     def wake(self) -> None:
-        """Let ``run`` notice that it shall stop."""
+        """Let ``run`` notice that ``stop`` is set."""
         with self._changed:
-            self._stopped = True
             self._changed.notify_all()
 
     def _take(self, stop: threading.Event
               ) -> tuple[str, dict, dict] | None:
+        """Wait for a status that may be written now; None: stop."""
         with self._changed:
-            self._changed.wait_for(lambda: self._wanted or self._stopped)
-            if not self._wanted:
-                return None
-            uid, (pod, status) = self._wanted.popitem(last=False)
-            return uid, pod, status
+            while not stop.is_set():
+                early = self._not_before - time.monotonic()
+                uid = next((uid for uid in self._wanted
+                            if uid not in self._writing), None)
+                if uid is not None and early <= 0:
+                    self._writing.add(uid)
+                    return uid, *self._wanted.pop(uid)
+                self._changed.wait(early if uid is not None else None)
+        return None
 
-    def _give_back(self, uid: str, pod: dict, status: dict) -> None:
-        """Keep a status for later, unless a newer one came meanwhile."""
+    def _give_back(self, taken: tuple[str, dict, dict], done: bool) -> None:
+        """Let the next status of the pod be written.
+
+        What could not be written is kept for later, unless a newer one came
+        meanwhile. After a failure nobody writes for a while.
+        """
+        uid, pod, status = taken
         with self._changed:
-            self._wanted.setdefault(uid, (pod, status))
+            self._writing.discard(uid)
+            now = time.monotonic()
+            if done:
+                self._pause.reset()
+            else:
+                metrics.STATUS_WRITES.labels('retried').inc()
+                self._wanted.setdefault(uid, (pod, status))
+                if now >= self._not_before:
+                    # The first of those that failed together.
+                    self._not_before = now + self._pause.next()
+            if self._wanted:
+                self._changed.notify()
 
     def _write(self, uid: str, pod: dict, status: dict) -> None:
         if not _worth_writing(self.newest(pod), status):

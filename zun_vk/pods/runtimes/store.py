@@ -37,6 +37,8 @@ class CapsuleStore:
         self._first_seen: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._gone: dict[str, float] = {}
+        # What the last list lacked, of what Zun was asked to delete.
+        self._missed: set[str] = set()
         self._by_uid: dict[str, set[str]] = {}
 
     def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
@@ -80,21 +82,17 @@ class CapsuleStore:
     def remove(self, uuid: str, at: float) -> str | None:
         """Note that a capsule is gone; return its pod's UID if known."""
         with self._lock:
-            self._gone[uuid] = at
-            for times in (self._seen, self._first_seen, self._asked):
-                times.pop(uuid, None)
-            capsule = self._capsules.pop(uuid, None)
-            if capsule is None:
-                return None
-            self._unlink(capsule)
-            return capsule.uid
+            return self._remove(uuid, at)
 
     def merge(self, listed: list[capsule_module.Capsule], at: float
               ) -> tuple[set[str], list[capsule_module.Capsule]]:
         """Take in a complete list begun at ``at``.
 
-        :returns: the UIDs of the pods whose capsules changed, and the known
-            capsules that the list lacks: they may be gone
+        A capsule that two lists in a row lack is gone, if Zun had taken the
+        order to delete it before both.
+
+        :returns: the UIDs of the pods whose capsules changed or went, and
+            the known capsules that the list lacks: they may be gone
         """
         with self._lock:
             changed = {c.uid for c in listed if self._put(c, at)}
@@ -104,7 +102,23 @@ class CapsuleStore:
             # A look begun after this one cannot bring these back.
             self._gone = {uuid: gone for uuid, gone in self._gone.items()
                           if gone >= at}
-        return changed, missing
+            deleted = {c.uuid for c in missing
+                       if self._asked.get(c.uuid, at) < at}
+            for uuid in deleted & self._missed:
+                changed.add(self._capsules[uuid].uid)
+                self._remove(uuid, at)
+            self._missed = deleted - self._missed
+        return changed, [c for c in missing if c.uuid not in deleted]
+
+    def _remove(self, uuid: str, at: float) -> str | None:
+        self._gone[uuid] = at
+        for times in (self._seen, self._first_seen, self._asked):
+            times.pop(uuid, None)
+        capsule = self._capsules.pop(uuid, None)
+        if capsule is None:
+            return None
+        self._unlink(capsule)
+        return capsule.uid
 
     def _put(self, capsule: capsule_module.Capsule, at: float) -> bool:
         uuid = capsule.uuid

@@ -21,8 +21,9 @@ from zun_vk.tests.fixtures.openstack import http
 from zun_vk.tests.unit.cloud import base as cloud_base
 from zun_vk.tests.unit.kube import api
 
-_NAMES = {'main', 'nodes', 'lease', 'events', 'node', 'capsules',
-          'status', 'pods', 'worker-0', 'worker-1', 'worker-2', 'resync'}
+_NAMES = {'main', 'nodes', 'lease', 'events', 'node', 'capsules', 'pods',
+          'status-0', 'status-1', 'status-2', 'status-3',
+          'worker-0', 'worker-1', 'worker-2', 'resync'}
 
 
 class AgentBase(cloud_base.CloudTestCase):

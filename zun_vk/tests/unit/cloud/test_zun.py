@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+from unittest import mock
+
 from zun_vk import exceptions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
@@ -50,6 +52,38 @@ class ZunClientTestCase(base.CloudTestCase):
             self.assertEqual(
                 names, [capsule['labels']['zun.openstack.org/pod']
                         for capsule in self.zun.list_capsules()], limit)
+
+    def test_a_page_whose_last_capsules_are_gone_is_followed(self):
+        made = [self.zun.create_capsule(self._template(name=f'pod-{n}'))
+                ['uuid'] for n in range(5)]
+        self.cloud.zun.max_limit = 3
+        read, gone = zun._page, made[1:3]
+
+        def lose_after_the_first(client, marker):
+            page = read(client, marker)
+            for uuid in gone:
+                self.cloud.lose(self.cloud.zun.capsules[uuid])
+            gone.clear()
+            return page
+
+        with mock.patch.object(zun, '_page', lose_after_the_first):
+            listed = self.zun.list_capsules()
+        self.assertEqual([made[0], *made[3:]],
+                         [each['uuid'] for each in listed])
+
+    def test_a_list_without_any_marker_left_is_given_up(self):
+        self.zun.create_capsule(self._template())
+        self.cloud.zun.max_limit = 1
+        read = zun._page
+
+        def lose_all_after_the_first(client, marker):
+            page = read(client, marker)
+            self.cloud.zun.capsules.clear()
+            return page
+
+        with mock.patch.object(zun, '_page', lose_all_after_the_first):
+            self.assertRaises(exceptions.Unavailable,
+                              self.zun.list_capsules)
 
     def test_a_project_without_capsules_has_none(self):
         self.assertEqual([], self.zun.list_capsules())
@@ -125,8 +159,9 @@ class ZunClientTestCase(base.CloudTestCase):
         self.assertEqual('keystone', error.service)
 
     def test_answers_that_make_no_sense_are_unavailable(self):
-        for body in (None, [], 'text', 5, {'capsules': None},
-                     {'capsules': 5}):
+        for body in (None, [], 'text', 5, {}, {'capsules': None},
+                     {'capsules': 5}, {'capsules': [5]},
+                     {'capsules': [{}], 'next': 'more'}):
             self.cloud.zun.fail_next('GET', status=200, body=body)
             self.assertRaises(exceptions.Unavailable,
                               self.zun.list_capsules)

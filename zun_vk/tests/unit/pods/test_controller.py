@@ -719,6 +719,14 @@ class DeleteTestCase(ControllerTestCase):
         self._sync()
         self.client.remove_pod.assert_not_called()
 
+    def test_a_pod_is_removed_once_unless_the_watch_stays_silent(self):
+        self._add(deleted=True)
+        self._sync(times=3)
+        self.client.remove_pod.assert_called_once_with('shop', 'web', _UID)
+        self.clock.now += 6
+        self._sync()
+        self.assertEqual(2, self.client.remove_pod.call_count)
+
     def test_removing_a_pod_that_is_gone_or_another_is_no_error(self):
         for error in (exceptions.NotFound('kubernetes', '', 404),
                       exceptions.Conflict('kubernetes', '', 409)):

@@ -329,11 +329,15 @@ class _Agent:
         """Write one status, as the writer's thread does."""
         if not self.writer._wanted:
             return
+        # After a failure, as if the pause were over.
+        self.writer._not_before = float('-inf')
         taken = self.writer._take(threading.Event())
         try:
             self.writer._write(*taken)
         except exceptions.RemoteError:
-            self.writer._give_back(*taken)
+            self.writer._give_back(taken, False)
+        else:
+            self.writer._give_back(taken, True)
 
     def work(self):
         """Handle one pod, as a worker does."""

@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import collections
 import copy
 import threading
 from unittest import mock
@@ -262,3 +263,65 @@ class StatusWriterTestCase(base.BaseTestCase):
         self._start()
         self._until(lambda: self.written)
         self.assertEqual(['uid-of-other'], self.written)
+
+    def _start_all(self):
+        for _ in range(writer.THREADS):
+            self._start()
+
+    def test_several_pods_are_written_at_the_same_time(self):
+        together = threading.Barrier(writer.THREADS, timeout=10)
+
+        def meet(namespace, name, patch):
+            together.wait()
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = meet
+        self._start_all()
+        for number in range(writer.THREADS):
+            pod = self._pod(f'web-{number}')
+            self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: len(self.written) == writer.THREADS)
+
+    def test_no_pod_is_written_by_two_at_a_time(self):
+        under_way, phases = collections.Counter(), []
+        may_end = threading.Event()
+
+        def slow(namespace, name, patch):
+            under_way[name] += 1
+            self.assertEqual(1, under_way[name])
+            may_end.wait(10)
+            phases.append((name, patch['status']['phase']))
+            under_way[name] -= 1
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = slow
+        self._start_all()
+        pod, other = self._pod(), self._pod('other')
+        self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: under_way['web'])
+        self.writer.publish(pod, self._running(pod))
+        self.writer.publish(pod, self._failed(pod))
+        self.writer.publish(other, self._pending(other))
+        self._until(lambda: under_way['other'])
+        may_end.set()
+        self._until(lambda: len(self.written) == 3)
+        self.assertEqual(['Pending', 'Failed'], [
+            phase for name, phase in phases if name == 'web'])
+
+    def test_failures_that_come_together_are_one_reason_to_wait(self):
+        together = threading.Barrier(writer.THREADS, timeout=10)
+
+        def fail(namespace, name, patch):
+            together.wait()
+            self.client.patch_pod_status.side_effect = self._patched
+            raise exceptions.Unreachable('kubernetes', 'refused')
+
+        waits = writer.backoff.Backoff.next
+        waits.return_value = 0.3
+        self.client.patch_pod_status.side_effect = fail
+        self._start_all()
+        for number in range(writer.THREADS):
+            pod = self._pod(f'web-{number}')
+            self.writer.publish(pod, self._pending(pod))
+        self._until(lambda: len(self.written) == writer.THREADS)
+        self.assertEqual(1, waits.call_count)

@@ -103,6 +103,53 @@ class SecrecyTestCase(RestTestCase):
                       self._refused('Quota exceeded').message)
 
 
+class PaceTestCase(RestTestCase):
+    """How often Zun is asked, by how long it takes to answer."""
+
+    def setUp(self):
+        super().setUp()
+        for name, value in (('_LOOK_INTERVAL', 0.25),
+                            ('_LOOKS_A_SECOND', 10)):
+            patch = mock.patch.object(rest, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def _pause(self, changing, took, ended=0.0, due=1000.0):
+        """Return the pause just after the last list ended."""
+        self.runtime._list_took = took
+        self.runtime._list_ended = ended
+        self.runtime._list_due = due
+        with mock.patch.object(rest.time, 'monotonic', autospec=True,
+                               return_value=ended):
+            return self.runtime._pause(changing)
+
+    def test_nothing_that_changes_waits_for_nothing(self):
+        self.assertEqual(0, self._pause(0, 0.4))
+
+    def test_one_or_two_are_looked_at_four_times_a_second(self):
+        self.assertEqual([0.25, 0.25],
+                         [self._pause(few, 0.001) for few in (1, 2)])
+
+    def test_lists_keep_zun_busy_a_third_of_the_time_at_most(self):
+        for took in (0.2, 0.4, 8.0):
+            self.assertEqual(2 * took, self._pause(1000, took))
+
+    def test_lists_of_a_quick_zun_come_no_quicker_than_looks(self):
+        self.assertEqual(0.25, self._pause(1000, 0.01))
+
+    def test_looks_at_each_are_preferred_while_they_are_quicker(self):
+        self.assertFalse(self._quicker(5, took=0.4))
+        self.assertTrue(self._quicker(50, took=0.4))
+        self.assertFalse(self._quicker(50, took=8.0))
+
+    def _quicker(self, changing, took):
+        self.runtime._list_took = took
+        return self.runtime._list_is_quicker(changing)
+
+    def test_a_list_that_is_due_is_not_put_off(self):
+        self.assertEqual(1.0, self._pause(1000, 8.0, due=1.0))
+
+
 class CapsulesTestCase(RestTestCase):
 
     def test_it_is_found_by_its_name(self):
@@ -268,6 +315,32 @@ class CapsulesTestCase(RestTestCase):
                     >= lists + 3, 'lists')
         self.assertEqual(
             looks, self.cloud.zun.count('GET', '/v1/capsules/{ident}'))
+
+    def test_many_capsules_are_followed_without_a_look_at_each(self):
+        patch = mock.patch.object(rest, '_LOOKS_A_SECOND', 1)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.runtime._interval = 600
+        self.cloud.zun.start_delay = 0.3
+        uids = set()
+        for number in range(12):
+            uids.add(self._create(f'pod-{number}').uid)
+        self._start()
+        self._until(lambda: all(self._status(uid) == 'Running'
+                                for uid in uids), 'all Running')
+        for uid in uids:
+            self.runtime.delete(self.runtime.of_pod(uid)[0])
+        self._until(lambda: not self.runtime.uids(), 'all gone')
+        self.assertLess(
+            self.cloud.zun.count('GET', '/v1/capsules/{ident}'), 12)
+
+    def test_one_capsule_is_looked_at_by_itself(self):
+        self.runtime._interval = 600
+        self._start()
+        self._until(lambda: self.runtime.listed_at() > 0, 'a list')
+        self._create()
+        self._until(lambda: self._status() == 'Running', 'Running')
+        self.assertEqual(1, self.cloud.zun.count('GET', '/v1/capsules'))
 
     def test_stop_ends_it_while_it_waits(self):
         self.runtime._interval = 600

@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
+
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
@@ -80,6 +82,28 @@ class CapsuleStoreTestCase(base.BaseTestCase):
         self.store.put(_capsule(), 5)
         self.assertEqual((set(), []), self.store.merge([], 4))
 
+    def test_a_deleted_capsule_that_two_lists_lack_is_gone(self):
+        self.store.put(_capsule(), 1)
+        self.store.deletion_asked('u1', 2)
+        self.assertEqual((set(), []), self.store.merge([], 3))
+        self.assertEqual(['u1'], self._uuids())
+        self.assertEqual(({'p1'}, []), self.store.merge([], 4))
+        self.assertEqual([], self._uuids())
+
+    def test_a_deleted_capsule_that_comes_and_goes_in_lists_is_there(self):
+        self.store.put(_capsule(), 1)
+        self.store.deletion_asked('u1', 2)
+        for at, listed in enumerate(([], [_capsule()], []), 3):
+            self.store.merge(listed, at)
+            self.assertEqual(['u1'], self._uuids())
+
+    def test_a_list_begun_before_the_deletion_proves_nothing(self):
+        self.store.put(_capsule(), 1)
+        self.store.deletion_asked('u1', 5)
+        for at in (3, 4, 6):
+            self.store.merge([], at)
+        self.assertEqual(['u1'], self._uuids())
+
     def test_of_two_capsules_the_oldest_sound_one_is_kept(self):
         self.store.put(_capsule('young', created='12:00:09'), 1)
         self.store.put(_capsule('old', created='12:00:01'), 1)
@@ -141,6 +165,11 @@ class _Machine(stateful.RuleBasedStateMachine):
         self.cloud.pop(uuid, None)
 
     @stateful.rule(uuid=UUIDS)
+    def delete(self, uuid):
+        if uuid in self.cloud:
+            self.store.deletion_asked(uuid, self._tick())
+
+    @stateful.rule(uuid=UUIDS)
     def begin_a_look(self, uuid):
         self.under_way.append((self._tick(), uuid, self.cloud.get(uuid)))
 
@@ -172,11 +201,14 @@ class _Machine(stateful.RuleBasedStateMachine):
             assert self.store.of_pod(uid), uid
 
     def teardown(self):
-        """One more list, after all answers came, tells the truth."""
+        """Two more lists, after all answers came, tell the truth."""
         for answer in self.under_way:
             self._answer(*answer)
-        self._answer(self._tick(), None, list(self.cloud.values()))
-        known = {uid: self.store.of_pod(uid) for uid in self.store.uids()}
+        for _ in range(2):
+            self._answer(self._tick(), None, list(self.cloud.values()))
+        known = {uid: [dataclasses.replace(capsule, delete_asked=False)
+                       for capsule in self.store.of_pod(uid)]
+                 for uid in self.store.uids()}
         assert known == {capsule.uid: [capsule]
                          for capsule in self.cloud.values()}, known
 
