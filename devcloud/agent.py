@@ -13,7 +13,8 @@
 
 It is a real process with credentials of its own: the Keystone user zun-vk
 and the Kubernetes user zun-vk-agent, whose rights are the checkout's RBAC
-manifests and nothing more.
+manifests and nothing more. What it does for its node it does as the node, by
+a certificate that kube-controller-manager signs.
 """
 
 from collections.abc import Sequence

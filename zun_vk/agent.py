@@ -36,7 +36,9 @@ from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease
+from zun_vk.kube import node_identity
 from zun_vk.kube import presence
+from zun_vk.node import restriction
 from zun_vk.node import zones
 from zun_vk.pods.runtimes import base
 
@@ -68,6 +70,7 @@ class Agent(service.ServiceBase):
             zun.SERVICE, conf.zun.requests_per_second)
         self._make_runtime = base.find(conf)
         self._state = state.AgentState(conf)
+        node_identity.prepare(conf)
 
     def preflight(self) -> None:
         """Try every credential once, and take the port of the metrics.
@@ -75,8 +78,9 @@ class Agent(service.ServiceBase):
         A service that does not answer is no error: it will be tried again.
 
         :raises ConfigError: credentials are refused, or lack a right; the
-            port cannot be had
+            port cannot be had; a label cannot be set
         """
+        _check_labels(self._conf)
         listen = self._conf.metrics
         try:
             metrics.serve(listen.address, listen.port)
@@ -146,8 +150,10 @@ class Agent(service.ServiceBase):
             presence.Presence(self._presence_client, conf.agent.namespace,
                               conf.node.name, name),
             self._health,
-            lambda which: slot.Slot(conf, which, name, cluster,
-                                    self._throttles, self._make_runtime),
+            lambda which: slot.Slot(
+                conf, which, name, cluster, self._throttles,
+                self._make_runtime, node_identity.NodeIdentity(
+                    conf, self._client, which.name, self._health)),
             systemd.notify_once)
         self._threads.spawn('nodes', nodes.find, self._stop)
         # On its own: a crash of it must not build all of this again.
@@ -165,6 +171,14 @@ class Agent(service.ServiceBase):
                 self._health.failed(_START_CHECK, error)
                 self._stop.wait(pause.next())
         return None
+
+
+def _check_labels(conf: cfg.ConfigOpts) -> None:
+    forbidden = restriction.forbidden_labels(conf.node.labels)
+    if conf.kubernetes.node_identity == 'csr' and forbidden:
+        raise exceptions.ConfigError(
+            '[node] labels', 'Kubernetes lets no node give itself: '
+            + ', '.join(forbidden))
 
 
 def _unless_down(check: typing.Callable[[], object]) -> None:

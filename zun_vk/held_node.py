@@ -27,9 +27,9 @@ from zun_vk.cloud import placement
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
-from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import lease
+from zun_vk.kube import node_identity
 from zun_vk.kube import objects
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
@@ -55,6 +55,7 @@ class HeldNode:
 
     :param which: the node
     :param owner: the node, and the cluster it is in
+    :param node: who we are for the node
     :param fence: open while this agent may act for the node
     :param throttles: the gates before Zun's endpoints, of the whole agent
     :param make_runtime: from ``base.find``
@@ -62,7 +63,8 @@ class HeldNode:
     """
 
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
-                 owner: identity.Owner, fence: lease.Fence,
+                 owner: identity.Owner, node: node_identity.NodeIdentity,
+                 fence: lease.Fence,
                  health: health_module.Health,
                  throttles: throttle.Throttles,
                  make_runtime: base.Factory,
@@ -71,7 +73,7 @@ class HeldNode:
         self._on_registered = on_registered
         self._threads = threads.Threads(which.name)
         self._queue = workqueue.WorkQueue()
-        client = kube_client.KubeClient(conf, guard=fence.check)
+        client = node.client(guard=fence.check)
         self._recorder = events.EventRecorder(client, which.name)
         self._writer = writer.StatusWriter(client, health, self._queue.add)
         self._runtime = make_runtime(conf, owner, health, throttles,

@@ -94,6 +94,9 @@ class NodeKeeper:
                 stop.wait(_LOOK_INTERVAL if self._slots else _NO_NODES)
         finally:
             self._give_up_all()
+        # Not after a crash: this runs again then.
+        for slot in self._slots.values():
+            slot.forget()
 
     def _round(self) -> None:
         self._keep_slots(self._found)
@@ -114,6 +117,7 @@ class NodeKeeper:
             slot = self._slots.pop(name)
             if slot.held:
                 self._give_up([slot])
+            slot.forget()
 
     def _see_agents(self) -> None:
         self._presence.renew()

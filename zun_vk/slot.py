@@ -29,8 +29,8 @@ from zun_vk import held_node
 from zun_vk import metrics
 from zun_vk import threads
 from zun_vk.cloud import throttle
-from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease as lease_module
+from zun_vk.kube import node_identity
 from zun_vk.node import zones
 from zun_vk.pods import identity
 from zun_vk.pods.runtimes import base
@@ -46,11 +46,14 @@ class Slot:
     :param agent: name of this agent
     :param cluster: the cluster's identity
     :param throttles: the gates before Zun's endpoints, of the whole agent
+    :param node: who we are for the node. Before there is such an identity
+        the node is neither looked at nor taken.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
                  agent: str, cluster: str, throttles: throttle.Throttles,
-                 make_runtime: base.Factory):
+                 make_runtime: base.Factory,
+                 node: node_identity.NodeIdentity):
         self.which = which
         # Who else holds the node, as last seen; None: nobody we know of.
         self.holder: str | None = None
@@ -65,12 +68,16 @@ class Slot:
         self._fence = lease_module.Fence(which.name)
         self._health = health_module.Health()
         self._lease = lease_module.NodeLease(
-            kube_client.KubeClient(conf, timeout=lease_module.TIMEOUT),
-            which.name, agent, self._fence, self._health)
+            node.client(timeout=lease_module.TIMEOUT), which.name,
+            agent, self._fence, self._health)
         self._held: held_node.HeldNode | None = None
         self._renewing = threads.Threads()
         # Set by the renewing thread when another agent has the lease.
         self._lost = threading.Event()
+        self._node = node
+        self._known = threading.Event()
+        self._certifying = threads.Threads(which.name)
+        self._certifying.spawn('certificate', self._certify)
 
     @property
     def held(self) -> bool:
@@ -88,7 +95,7 @@ class Slot:
         """
         if self._held and self._ending and not self._held.join(0):
             self._held = None
-        if self._held:
+        if self._held or not self._known.is_set():
             return
         self.holder = self._lease.look()
         if self.holder:
@@ -109,8 +116,9 @@ class Slot:
         self.registered.clear()
         self._lost.clear()
         self._held = held_node.HeldNode(
-            self._conf, self.which, self._owner, self._fence, self._health,
-            self._throttles, self._make_runtime, self._node_registered)
+            self._conf, self.which, self._owner, self._node, self._fence,
+            self._health, self._throttles,
+            self._make_runtime, self._node_registered)
         self._held.start()
         self._renewing = threads.Threads(self.which.name)
         self._renewing.spawn('lease', self._renew, self._held)
@@ -146,6 +154,15 @@ class Slot:
             LOG.warning('Node %s can be taken when its lease expires, for '
                         'it could not be released: %s', self.which.name,
                         error)
+
+    def forget(self) -> None:
+        """Let the identity go: the node is not looked at any more."""
+        self._certifying.stop.set()
+
+    def _certify(self) -> None:
+        if self._node.ensure(self._certifying.stop):
+            self._known.set()
+            self._node.run(self._certifying.stop)
 
     def _renew(self, held: held_node.HeldNode) -> None:
         if self._lease.run(self._renewing.stop, held.resync):

@@ -24,8 +24,8 @@ OPTS: list[cfg.Opt] = [
         'state_path',
         default='/var/lib/zun-vk',
         help="Directory of the agent's own, which it must be able to write: "
-             'it holds what names this agent over its restarts. No two '
-             'agents can share it.'),
+             'it holds what names this agent over its restarts, and the keys '
+             'and certificates of its nodes. No two agents can share it.'),
     cfg.Opt(
         'namespace',
         type=_NAMESPACE, default='zun-vk',

@@ -23,6 +23,17 @@ OPTS: list[cfg.Opt] = [
              'and the credentials of the agent. Its keys must be readable by '
              "the agent's user only."),
     cfg.StrOpt(
+        'node_identity',
+        default='csr',
+        choices=[
+            ('csr', 'every node is the user system:node:<name> of the group '
+             'system:nodes, by a client certificate that the agent requests '
+             'from the cluster and renews'),
+            ('kubeconfig', 'the credentials of the kubeconfig file act as '
+             'the node; they need the rights of the node and those of the '
+             'agent')],
+        help='Who the API server is talked to as, on behalf of a node.'),
+    cfg.StrOpt(
         'context',
         help="Context of the kubeconfig file to use. Unset: the file's "
              'current context.'),

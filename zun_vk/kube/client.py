@@ -20,6 +20,7 @@ Every failure is one of ``zun_vk.exceptions``.
 
 import copy
 import json
+import re
 import socket
 import ssl
 import typing
@@ -63,6 +64,7 @@ class KubeClient:
 
     :param conf: options of the sections ``[kubernetes]`` and ``[pods]``
     :param credentials: instead of those in the kubeconfig file
+    :param node: the node to act for; '': none
     :param guard: called before anything is changed; what it raises stops
         that
     :param timeout: seconds, instead of ``[kubernetes] timeout``
@@ -71,8 +73,10 @@ class KubeClient:
 
     def __init__(self, conf: cfg.ConfigOpts,
                  credentials: keypair.Credentials | None = None,
+                 node: str = '',
                  guard: typing.Callable[[], None] = lambda: None,
                  timeout: float | None = None):
+        self._node = node
         self._guard = guard
         self._timeout = timeout or conf.kubernetes.timeout
         self._configuration = _configuration(conf)
@@ -161,8 +165,23 @@ class KubeClient:
                           name, namespace, patch, _content_type=MERGE)
 
     def get_pod(self, namespace: str, name: str) -> dict:
-        return self._call('get pod', self._core.read_namespaced_pod,
-                          name, namespace)
+        """Return a pod of the node.
+
+        Listed, not read: to read a pod that has gone is forbidden to nodes,
+        and that must not look like trouble.
+
+        :raises NotFound: the node has no such pod
+        """
+        found = self._call(
+            'get pod', self._core.list_namespaced_pod, namespace,
+            field_selector=(f'metadata.name={_escaped(name)},'
+                            f'spec.nodeName={self._node}'))
+        items = _items(found, 'get pod')
+        if not items:
+            raise exceptions.NotFound(
+                SERVICE, f'node {self._node} has no pod {namespace}/{name}',
+                404)
+        return items[0]
 
     def patch_pod_status(self, namespace: str, name: str,
                          patch: dict) -> dict:
@@ -327,6 +346,11 @@ def _items(answer: dict, call: str) -> list[dict]:
         raise exceptions.Unavailable(
             SERVICE, f'{call}: an answer that is no list')
     return items
+
+
+def _escaped(value: str) -> str:
+    """Return a value as field selectors have it."""
+    return re.sub(r'([\\,=])', r'\\\1', value)
 
 
 def _field(answer: dict, *path: str) -> str:

@@ -35,7 +35,7 @@ from cryptography.x509.oid import NameOID
 
 from zun_vk import exceptions
 
-OPTION = '[kubernetes] certificate_dir'
+OPTION = '[agent] state_path'
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _GROUP = 'system:nodes'
 _STAMP = '%Y%m%dT%H%M%S.%fZ'

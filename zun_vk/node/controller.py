@@ -40,6 +40,7 @@ _REPORT_INTERVAL = 300.0
 _HURRY = 2.0
 _CLOUD_CHECK = 'look at the cloud'
 _NODE_CHECK = 'write the node'
+_TAINT_NOT_SET = 'TaintNotSet'
 Claims = typing.Callable[[], dict[str, tuple[int, int]]]
 
 
@@ -82,10 +83,16 @@ class NodeController:
         self._static = registration.static_status(
             self._conf, self._which.name, self._client.server_version(),
             architecture)
-        node = registration.register(
-            self._client,
-            registration.node_object(self._conf, self._which, architecture))
+        wanted = registration.node_object(self._conf, self._which,
+                                          architecture)
+        node = registration.register(self._client, wanted)
         self._registered_with = architecture
+        if registration.lacks_taint(node, wanted):
+            # NodeRestriction: only an admin can.
+            self._recorder.node(
+                node, events.WARNING, _TAINT_NOT_SET,
+                f'run: kubectl taint nodes {node["metadata"]["name"]} '
+                f'{self._conf.node.taint}')
         return node
 
     def run(self, stop: threading.Event,

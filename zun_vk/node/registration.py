@@ -16,11 +16,14 @@ annotations, conditions, unschedulable) is never changed.
 """
 
 from oslo_config import cfg
+from oslo_log import log as logging
 
 from zun_vk import exceptions
 from zun_vk import version
 from zun_vk.kube import client as kube_client
 from zun_vk.node import zones
+
+LOG = logging.getLogger(__name__)
 
 # What large clouds exclude from their DaemonSets and load balancers.
 _LABELS = {
@@ -36,6 +39,8 @@ _ATTEMPTS = 5
 
 def register(client: kube_client.KubeClient, wanted: dict) -> dict:
     """Create the node, or adopt the one of that name; return it.
+
+    A taint that we may not set is left out: see ``lacks_taint``.
 
     :param wanted: from ``node_object``
     :raises RemoteError: the API server is out of reach or refuses
@@ -56,6 +61,14 @@ def register(client: kube_client.KubeClient, wanted: dict) -> dict:
             return client.patch_node(name, patch)
         except exceptions.Conflict:
             continue
+        except exceptions.AccessDenied as error:
+            if 'taints' not in patch['spec']:
+                raise
+            # NodeRestriction: a node that exists cannot change its taints.
+            # What else it is there for goes on.
+            LOG.warning('Node %s does not get the taint of [node] taint: %s',
+                        name, error.message)
+            wanted = _without_taints(wanted)
     raise exceptions.Unavailable(
         kube_client.SERVICE, f'node {name} changes faster than it can be '
         'adopted')
@@ -132,6 +145,17 @@ def adoption(found: dict, wanted: dict) -> dict | None:
     if not metadata and not spec:
         return None
     return {'metadata': metadata, 'spec': spec}
+
+
+def lacks_taint(found: dict, wanted: dict) -> bool:
+    """Tell whether a taint of ours is missing."""
+    return 'taints' in (adoption(found, wanted) or {}).get('spec', {})
+
+
+def _without_taints(wanted: dict) -> dict:
+    spec = {key: value for key, value in wanted['spec'].items()
+            if key != 'taints'}
+    return wanted | {'spec': spec}
 
 
 def _with_ours(present: list[dict], ours: list[dict]) -> list[dict] | None:

@@ -122,8 +122,21 @@ class TestAdoption(base.OwnAgentTestCase):
 
         node = self.wait_node_ready()
         self.assertEqual(uid, node['metadata']['uid'])
-        self.assertIn(TAINT, node['spec']['taints'])
         self.assertEqual('virtual-kubelet', node['metadata']['labels']['type'])
+        self.check_foreign_fields()
+
+    def test_a_taint_that_a_node_may_not_set_is_asked_of_an_admin(self):
+        self.api.create_node(self.foreign_node())
+        self.add_condition()
+
+        self.agent.start_ready()
+
+        self.wait_node_ready()
+        told = wait_for(lambda: self.api.events(
+            'default', self.agent.node, 'TaintNotSet'), 'the event', 20)
+        self.assertIn(f'kubectl taint nodes {self.agent.node} '
+                      'virtual-kubelet.io/provider=zun:NoSchedule',
+                      told[0]['message'])
         self.check_foreign_fields()
 
     def test_what_others_change_later_is_kept(self):
@@ -143,6 +156,8 @@ class TestAdoption(base.OwnAgentTestCase):
         self.agent.start_ready()
         theirs = self.foreign_node()
         del theirs['metadata']['name']
+        # A list of taints is written as a whole.
+        theirs['spec']['taints'].append(TAINT)
         self.api.patch_node(self.agent.node, theirs)
         self.add_condition()
 

@@ -37,6 +37,7 @@ class AgentBase(cloud_base.CloudTestCase):
                  f'{self.kube.directory}/kubeconfig'),
                 ('kubernetes', 'timeout', 2),
                 ('agent', 'state_path', f'{self.kube.directory}/state'),
+                ('kubernetes', 'node_identity', 'kubeconfig'),
                 ('tenants', 'default_project', self.cloud.project),
                 ('pods', 'workers', 3)):
             self.conf.set_override(name, value, group=section)

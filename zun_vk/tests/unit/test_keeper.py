@@ -84,6 +84,9 @@ class FakeSlot:
         self.world.holders[self.which.name] = None
         self.world.said.append(('release', self.which.name))
 
+    def forget(self):
+        self.world.said.append(('forget', self.which.name))
+
 
 class KeeperTestCase(base.BaseTestCase):
 
@@ -167,7 +170,7 @@ class KeeperTestCase(base.BaseTestCase):
         one.run(stop)
         steps = [step for step, _ in self.world.said]
         self.assertEqual(['end', 'end', 'close', 'close', 'release',
-                          'release'], steps)
+                          'release', 'forget', 'forget'], steps)
         self.assertEqual({None: 2}, self.held())
         one.presence.withdraw.assert_called_once_with()
 
@@ -186,7 +189,8 @@ class KeeperTestCase(base.BaseTestCase):
         del one._found['n2']
         self.rounds([one], 2)
         self.assertEqual({'n1', 'n3'}, set(one._slots))
-        self.assertIn(('release', 'n2'), self.world.said)
+        self.assertEqual([('release', 'n2'), ('forget', 'n2')],
+                         self.world.said[-2:])
 
     def test_it_is_ready_when_ours_are_registered_and_the_rest_is_held(self):
         self.world.holders['n1'] = 'b'

@@ -128,6 +128,12 @@ class TestUnit(base.BaseTestCase):
         self.assertEqual('notify', service['Type'])
         self.assertEqual('on-failure', service['Restart'])
 
+    def test_its_keys_have_a_place_that_nobody_else_reads(self):
+        service = self.unit['Service']
+        self.assertEqual(('zun-vk', '0700', '0077'), (
+            service['StateDirectory'], service['StateDirectoryMode'],
+            service['UMask']))
+
     def test_the_unit_starts_an_installed_program(self):
         program = self.unit['Service']['ExecStart'].split()[0]
         scripts = {point.name for point in
@@ -151,12 +157,13 @@ class TestRights(base.BaseTestCase):
             self.assertNotIn('*', rule['verbs'] + rule['resources']
                              + rule['apiGroups'])
 
-    def test_secrets_are_out_of_reach(self):
-        resources = {name for _kind, rule in self.rules
-                     for name in rule['resources']}
+    def test_nothing_of_a_node_or_a_pod_is_written(self):
+        verbs = {name: set(rule['verbs']) for _kind, rule in self.rules
+                 for name in rule['resources']}
         self.assertEqual(
-            {'nodes', 'nodes/status', 'pods', 'pods/status', 'events',
-             'services', 'namespaces', 'leases'}, resources)
+            {'nodes': {'get', 'list'}, 'namespaces': {'get'},
+             'certificatesigningrequests': {'create', 'get'},
+             'leases': {'create', 'get', 'list', 'patch'}}, verbs)
 
     def test_of_namespaces_only_the_clusters_own_can_be_read(self):
         rule, = [rule for _kind, rule in self.rules
@@ -164,11 +171,17 @@ class TestRights(base.BaseTestCase):
         self.assertEqual((['kube-system'], ['get']),
                          (rule['resourceNames'], rule['verbs']))
 
-    def test_leases_are_those_of_nodes_and_of_agents(self):
+    def test_leases_are_those_of_agents(self):
         kinds = {kind for kind, rule in self.rules
                  if 'leases' in rule['resources']}
         self.assertEqual({'Role'}, kinds)
-        self.assertEqual(
-            {'kube-node-lease', 'zun-vk'},
-            {one['metadata']['namespace'] for one in self.objects
-             if one['kind'] == 'Role'})
+        role, = [one for one in self.objects if one['kind'] == 'Role']
+        self.assertEqual('zun-vk', role['metadata']['namespace'])
+
+    def test_of_the_roles_of_others_only_those_of_certificates_are_given(
+            self):
+        roles = {one['roleRef']['name'] for one in self.objects
+                 if 'roleRef' in one}
+        prefix = 'system:certificates.k8s.io:certificatesigningrequests:'
+        self.assertEqual({'zun-vk-agent', f'{prefix}nodeclient',
+                          f'{prefix}selfnodeclient'}, roles)

@@ -26,6 +26,7 @@ shift
 
 # What stackrc and local.conf define before a plugin's settings are sourced.
 DEST=$WORK/dest
+DATA_DIR=$WORK/data
 STACK_USER=$(id -un)
 HOST_IP=192.0.2.10
 SERVICE_HOST=$HOST_IP

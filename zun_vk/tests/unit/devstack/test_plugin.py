@@ -287,8 +287,13 @@ class TestUnstackAndClean(PluginTestCase):
 
     def test_clean_removes_what_the_plugin_made(self):
         self.stack()
+        keys = self.work / 'data' / 'zun-vk' / 'pki'
+        self.assertEqual(str(keys.parent),
+                         self.options()['agent']['state_path'])
+        keys.mkdir(parents=True)
         self.stack('unstack', 'clean')
         self.assertFalse(self.conf.parent.exists())
+        self.assertFalse(keys.parent.exists())
         kubectl = f'kubectl --kubeconfig {self.work}/admin.conf'
         delete = f'{kubectl} --request-timeout 10s delete --ignore-not-found'
         rbac = f'{self.work}/dest/zun-vk/etc/kubernetes/rbac.yaml'

@@ -62,8 +62,6 @@ class CallsTestCase(ClientTestCase):
                 (lambda k: k.create_lease('ns', lease), post, leases, None),
                 (lambda k: k.patch_lease('ns', 'n', {}), patch,
                  f'{leases}/n', merge),
-                (lambda k: k.get_pod('ns', 'p'), get,
-                 f'{core}/namespaces/ns/pods/p', None),
                 (lambda k: k.patch_pod_status('ns', 'p', {}), patch,
                  f'{core}/namespaces/ns/pods/p/status', strategic),
                 (lambda k: k.remove_pod('ns', 'p', 'u'), 'DELETE',
@@ -113,10 +111,29 @@ class CallsTestCase(ClientTestCase):
                          self.api.seen[-1].json)
 
     def test_names_cannot_break_out_of_their_path(self):
-        self.client.get_pod('ns', '../nodes/n?x=y')
+        self.client.remove_pod('ns', '../nodes/n?x=y', 'u')
         self.assertTrue(self.api.seen[-1].path.startswith(
             '/api/v1/namespaces/ns/pods/'))
         self.assertEqual({}, self.api.seen[-1].query)
+
+    def test_a_pod_is_looked_for_among_those_of_the_node(self):
+        k = client.KubeClient(self.fixture.conf(api.kubeconfig(
+            server=self.api.url)), node='n')
+        self._answer(200, {'items': [{'metadata': {'name': 'p'}}]})
+        self.assertEqual({'metadata': {'name': 'p'}}, k.get_pod('ns', 'p'))
+        request = self.api.seen[-1]
+        self.assertEqual('/api/v1/namespaces/ns/pods', request.path)
+        self.assertEqual(
+            {'fieldSelector': 'metadata.name=p,spec.nodeName=n'},
+            request.query)
+        self._answer(200, {'items': []})
+        self.assertRaises(exceptions.NotFound, k.get_pod, 'ns',
+                          'a,spec.nodeName=b\\')
+        self.assertIn('=a\\,spec.nodeName\\=b\\\\,',
+                      self.api.seen[-1].query['fieldSelector'])
+        for body in ({}, {'items': None}, {'items': {}}):
+            self._answer(200, body)
+            self.assertRaises(exceptions.Unavailable, k.get_pod, 'ns', 'p')
 
     def test_the_cluster_is_named_by_its_kube_system(self):
         self._answer(200, {'metadata': {'uid': 'u'}})

@@ -193,6 +193,7 @@ class RegisterTestCase(base.BaseTestCase):
         self.client = mock.create_autospec(
             kube_client.KubeClient, instance=True)
         self.missing = exceptions.NotFound('kubernetes', 'no', 404)
+        self.refused = exceptions.AccessDenied('kubernetes', 'no', 403)
         self.conflict = exceptions.Conflict('kubernetes', 'changed', 409)
 
     def _register(self):
@@ -227,6 +228,25 @@ class RegisterTestCase(base.BaseTestCase):
         self.client.get_node.return_value = self._found()
         self.client.patch_node.side_effect = self.conflict
         self.assertRaises(exceptions.Unavailable, self._register)
+
+    def test_a_node_that_may_not_change_its_taints_goes_on_without(self):
+        self.client.get_node.return_value = self._found()
+        done = {'metadata': {}, 'spec': {}}
+        self.client.patch_node.side_effect = [self.refused, done]
+        self.assertIs(done, self._register())
+        name, patch = self.client.patch_node.call_args.args
+        self.assertEqual({'providerID': 'zun-vk://RegionOne/zun-vk'},
+                         patch['spec'])
+        self.assertIn('labels', patch['metadata'])
+        self.assertTrue(registration.lacks_taint(self._found(), _wanted()))
+        self.assertFalse(registration.lacks_taint(_wanted(), _wanted()))
+
+    def test_a_node_that_may_not_set_its_labels_is_not_adopted(self):
+        self.client.get_node.return_value = self._found() | {
+            'spec': {'taints': [_TAINT]}}
+        self.client.patch_node.side_effect = self.refused
+        self.assertRaises(exceptions.AccessDenied, self._register)
+        self.client.patch_node.assert_called_once()
 
     def test_other_failures_are_the_callers(self):
         self.client.get_node.side_effect = exceptions.AccessDenied(
