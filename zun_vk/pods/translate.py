@@ -35,8 +35,11 @@ from zun_vk.pods import support
 # is above is left to Zun to refuse.
 MINIMUM_CPUS = 0.1
 MINIMUM_MEMORY_MIB = 4
-# Zun keeps each of these as JSON in a column of this many bytes (TEXT).
+# Zun keeps variables, commands and ports as JSON in columns of this many
+# bytes (TEXT), and a working directory in one of so many characters. It
+# answers 500 to what is longer.
 MAX_JSON_BYTES = 65535
+MAX_DIRECTORY = 255
 # A shorter value of a Secret is found in any text.
 _TELLING_LENGTH = 4
 _MIB = 1024 ** 2
@@ -82,7 +85,7 @@ def check(pod: dict) -> None:
 
     :raises UnsupportedPod: it cannot
     """
-    refused = support.refused(pod) + _unreadable(pod)
+    refused = support.refused(pod) + _unreadable(pod) + _too_long(pod)
     if refused:
         raise exceptions.UnsupportedPod(refused)
 
@@ -152,11 +155,10 @@ def _container(container: dict, variables: Mapping[str, str]) -> dict:
     if variables:
         result['env'] = dict(variables)
         if len(json.dumps(result['env'])) > MAX_JSON_BYTES:
-            raise _too_much(container, 'variables')
+            raise _too_much(container, 'variables', (
+                '; enableServiceLinks: false leaves out those of Services'))
     if container.get('ports'):
-        result['ports'] = [{'containerPort': port['containerPort'],
-                            'protocol': port.get('protocol', 'TCP')}
-                           for port in container['ports']]
+        result['ports'] = _ports(container)
     amounts = _resources(container)
     if amounts:
         result['resources'] = {'requests': amounts}
@@ -166,6 +168,12 @@ def _container(container: dict, variables: Mapping[str, str]) -> dict:
         if container.get(field):
             result[zun_field] = container[field]
     return result
+
+
+def _ports(container: dict) -> list[dict]:
+    return [{'containerPort': port['containerPort'],
+             'protocol': port.get('protocol', 'TCP')}
+            for port in container.get('ports') or []]
 
 
 def _words(container: dict,
@@ -186,10 +194,11 @@ def _words(container: dict,
     return found
 
 
-def _too_much(container: dict, what: str) -> exceptions.NotYetResolvable:
+def _too_much(container: dict, what: str,
+              hint: str = '') -> exceptions.NotYetResolvable:
     return exceptions.NotYetResolvable(
         environment.FAILED, f'the {what} of container {container["name"]} '
-        f'take more than the {MAX_JSON_BYTES} bytes that Zun keeps')
+        f'take more than the {MAX_JSON_BYTES} bytes that Zun keeps{hint}')
 
 
 def _resources(container: dict) -> dict:
@@ -239,6 +248,17 @@ def _unreadable(pod: dict) -> list[str]:
                       for name in ('cpu', 'memory')
                       if name in amounts
                       and _parse(name, amounts[name]) is None]
+    return paths
+
+
+def _too_long(pod: dict) -> list[str]:
+    """Return the paths of fields that are longer than Zun's columns."""
+    paths = []
+    for index, container in enumerate(pod['spec'].get('containers') or []):
+        if len(container.get('workingDir') or '') > MAX_DIRECTORY:
+            paths.append(f'spec.containers[{index}].workingDir')
+        if len(json.dumps(_ports(container))) > MAX_JSON_BYTES:
+            paths.append(f'spec.containers[{index}].ports')
     return paths
 
 

@@ -254,7 +254,8 @@ class BoundsTestCase(base.BaseTestCase):
     def test_variables_are_what_zuns_column_holds(self):
         room = self.MOST - len(json.dumps({'A': ''}))
         self._translate(self._variables(A='x' * room))
-        self._too_much(self._variables(A='x' * (room + 1)))
+        self.assertIn('enableServiceLinks', self._too_much(
+            self._variables(A='x' * (room + 1))))
         # Six characters each in JSON.
         self._too_much(self._variables(A='\u00e9' * (room // 6 + 1)))
 
@@ -263,6 +264,16 @@ class BoundsTestCase(base.BaseTestCase):
         self._translate(command=['x' * half], args=['x' * half])
         self._too_much(command=['x' * half], args=['x' * half, 'x' * 20])
         self._too_much(args=['x'] * self.MOST)
+
+    def test_what_fits_into_no_column_of_zuns_is_refused_by_path(self):
+        ports = [{'containerPort': number, 'protocol': 'TCP'}
+                 for number in range(2000)]
+        self._translate(workingDir='/' + 'x' * 254, ports=ports[:1000])
+        error = self.assertRaises(
+            exceptions.UnsupportedPod, self._translate,
+            workingDir='/' + 'x' * 255, ports=ports)
+        self.assertEqual(['spec.containers[0].workingDir',
+                          'spec.containers[0].ports'], error.fields)
 
     def test_what_references_would_grow_to_is_not_made(self):
         variables = self._variables(A='x' * 30000)
