@@ -43,7 +43,7 @@ _HANDOVER = 1.0
 _STOP_PATIENCE = 8.0
 _NAMES_CHECK = 'find the nodes'
 _PRESENCE_CHECK = 'see other agents'
-_LEASES_CHECK = 'see who holds the nodes'
+_LEASE_CHECK = 'see who holds node'
 MakeSlot = typing.Callable[[zones.VirtualNode], slot_module.Slot]
 
 
@@ -101,8 +101,11 @@ class NodeKeeper:
     def _round(self) -> None:
         self._keep_slots(self._found)
         self._health.attempt(_PRESENCE_CHECK, self._see_agents)
-        if self._health.attempt(_LEASES_CHECK, self._look):
-            self._health.attempt(_LEASES_CHECK, self._balance)
+        # One node that cannot be looked at must not keep us from the others.
+        seen = [slot for slot in self._slots.values()
+                if self._tried(slot, slot.look)]
+        self._balance(seen)
+        if len(seen) == len(self._slots):
             self._tell_ready()
 
     def _find(self) -> None:
@@ -123,20 +126,24 @@ class NodeKeeper:
         self._presence.renew()
         self._alive = self._presence.alive()
 
-    def _look(self) -> None:
-        for slot in self._slots.values():
-            slot.look()
+    def _tried(self, slot: slot_module.Slot,
+               call: typing.Callable[[], object]) -> bool:
+        return self._health.attempt(f'{_LEASE_CHECK} {slot.which.name}', call)
 
-    def _balance(self) -> None:
+    def _balance(self, seen: list[slot_module.Slot]) -> None:
         """Take what is free, give up what others should hold."""
         now = time.monotonic()
         holders = {name: self._agent if slot.held else slot.holder
                    for name, slot in self._slots.items()}
-        for name, slot in self._slots.items():
-            if slot.free_since is None or slot.held:
+        for slot in seen:
+            if slot.free_since is None:
                 continue
+            name = slot.which.name
             wait = spread.patience(self._agent, self._alive, holders, name)
-            if now - slot.free_since >= wait and slot.take():
+            if now - slot.free_since < wait:
+                continue
+            self._tried(slot, slot.take)
+            if slot.held:
                 holders[name] = self._agent
                 self._moved_at = now
         if now - self._moved_at >= _SETTLE:

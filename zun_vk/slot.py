@@ -103,13 +103,13 @@ class Slot:
         elif self.free_since is None:
             self.free_since = time.monotonic()
 
-    def take(self) -> bool:
-        """Hold the node that was seen free; tell whether we do.
+    def take(self) -> None:
+        """Hold the node that was seen free, unless another was quicker.
 
         :raises RemoteError: it is not known whether the lease was taken
         """
         if not self._lease.take():
-            return False
+            return
         LOG.info('Node %s: this agent holds it', self.which.name)
         metrics.LEASE_HELD.labels(self.which.name).set(1)
         self.free_since = None
@@ -122,7 +122,6 @@ class Slot:
         self._held.start()
         self._renewing = threads.Threads(self.which.name)
         self._renewing.spawn('lease', self._renew, self._held)
-        return True
 
     def end(self) -> None:
         """Tell the parts to end; the node stays ours until ``release``."""

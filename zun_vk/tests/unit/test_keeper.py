@@ -41,6 +41,7 @@ class World:
     def __init__(self):
         self.holders = {}
         self.alive = set()
+        self.hidden = set()
         self.said = []
 
 
@@ -55,6 +56,8 @@ class FakeSlot:
         self.registered = threading.Event()
 
     def look(self):
+        if self.which.name in self.world.hidden:
+            raise AWAY
         if self.held:
             return
         self.holder = self.world.holders.get(self.which.name)
@@ -65,10 +68,9 @@ class FakeSlot:
 
     def take(self):
         if self.world.holders.get(self.which.name):
-            return False
+            return
         self.world.holders[self.which.name] = self.agent
         self.held, self.free_since = True, None
-        return True
 
     def end(self):
         self.world.said.append(('end', self.which.name))
@@ -160,6 +162,16 @@ class KeeperTestCase(base.BaseTestCase):
         one = self.agent('a')
         one.presence.alive.side_effect = AWAY
         one._round()
+        self.assertEqual({'a': 3}, self.held())
+
+    def test_a_node_that_cannot_be_seen_keeps_it_from_no_other(self):
+        one = self.agent('a')
+        self.world.hidden = {'n2'}
+        self.rounds([one], 2)
+        self.assertEqual({'n1', 'n3'}, set(self.world.holders))
+        self.assertEqual([], self.ready)
+        self.world.hidden = set()
+        self.rounds([one], 2)
         self.assertEqual({'a': 3}, self.held())
 
     def test_nodes_are_given_up_in_order_when_it_ends(self):
