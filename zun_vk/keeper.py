@@ -26,6 +26,7 @@ from oslo_log import log as logging
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk import slot as slot_module
+from zun_vk.kube import backoff
 from zun_vk.kube import presence as presence_module
 from zun_vk.node import spread
 from zun_vk.node import zones
@@ -33,8 +34,6 @@ from zun_vk.node import zones
 LOG = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = 1.0
-# The same while the first look at what nodes there are has not ended.
-_NO_NODES = 0.05
 # Seconds between two moves of nodes: what others see of one comes first.
 _SETTLE = 10.0
 # Seconds that calls under way get when a node is given up, and when the
@@ -88,10 +87,12 @@ class NodeKeeper:
 
     def run(self, stop: threading.Event) -> None:
         """Hold nodes until ``stop`` is set, then give up all of them."""
+        # At the start the first certificate and the first look come soon.
+        hurry = backoff.Backoff(0.1, _LOOK_INTERVAL, jitter=0)
         try:
             while not stop.is_set():
                 self._round()
-                stop.wait(_LOOK_INTERVAL if self._slots else _NO_NODES)
+                stop.wait(_LOOK_INTERVAL if self._ready else hurry.next())
         finally:
             self._give_up_all()
         # Not after a crash: this runs again then.
