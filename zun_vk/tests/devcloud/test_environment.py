@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import subprocess
 import urllib.error
 import urllib.request
 
@@ -25,7 +24,6 @@ class TestEnvironment(base.DevcloudTestCase):
 
     def test_a_containers_variables_are_those_a_kubelet_would_make(self):
         namespace = self.namespace()
-        self.grant(namespace)
         self.api.create_secret(namespace, 'db', password='s3cr3t $(X)')
         self.api.create_config_map(namespace, 'app', {'mode': 'fast'})
         service = self.api.create_service(namespace, 'shop-db', 5432)
@@ -63,15 +61,3 @@ class TestEnvironment(base.DevcloudTestCase):
         text = wait_for(ask, f'answer from {url}', 30)
         return dict(line.split('=', 1) for line in text.splitlines()
                     if '=' in line)
-
-    def grant(self, namespace):
-        """Let the agent read what pods of a namespace refer to."""
-        for words in (('role', '--verb=get',
-                       '--resource=secrets,configmaps'),
-                      ('rolebinding', '--role=reader',
-                       '--user=zun-vk-agent')):
-            subprocess.run(
-                [self.devcloud.kubectl, '--kubeconfig',
-                 self.devcloud.kubeconfig, '-n', namespace, 'create',
-                 words[0], 'reader', *words[1:]],
-                check=True, capture_output=True, timeout=30)

@@ -27,14 +27,6 @@ class EnvironmentTestCase(base.AgentTestCase):
     def setUp(self):
         super().setUp()
         self.home = self.namespace()
-        self._grant(self.home)
-
-    def _grant(self, namespace):
-        """Let the agent read what pods of a namespace refer to."""
-        self.kube.kubectl('create', 'role', 'reader', '-n', namespace,
-                          '--verb=get', '--resource=secrets,configmaps')
-        self.kube.kubectl('create', 'rolebinding', 'reader', '-n', namespace,
-                          '--role=reader', '--user=zun-vk-agent')
 
     def run_with(self, *env, name='web', env_from=(), **fields):
         return self.run_pod(
@@ -144,7 +136,6 @@ class TestSources(EnvironmentTestCase):
         self.variables(self.run_with(
             variable('A', 'secretKeyRef', name='db', key='user')))
         self.home = self.namespace()
-        self._grant(self.home)
 
         pod = self.run_with(
             variable('A', 'secretKeyRef', name='db', key='user'))
