@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from zun_vk.tests.fixtures import kubernetes
 from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import hold_for
 from zun_vk.tests.functional import base
@@ -209,6 +210,29 @@ class TestMissing(EnvironmentTestCase):
         self.delete(pod)
 
         self.wait_gone(pod)
+
+
+class TestOutage(base.OwnAgentTestCase):
+
+    def make_kube(self):
+        return self.useFixture(kubernetes.Kubernetes())
+
+    def test_a_pod_that_waits_gets_one_capsule_after_an_outage(self):
+        self.agent.start_ready()
+        home = self.namespace()
+        pod = self.run_pod(
+            pods.container(envFrom=[{'secretRef': {'name': 'late'}}]),
+            namespace=home)
+        self.wait_event(pod, 'MandatorySecretNotFound')
+
+        self.kube.stop_server()
+        hold_for(lambda: not self.capsule(pod), 'nothing is made', 12)
+        self.kube.start_server()
+        self.api.create_secret(home, 'late', k='v')
+
+        self.wait_ready(pod, 40)
+        self.assertEqual('v', self.capsule(pod).template['spec'][
+            'containers'][0]['env']['k'])
 
 
 class TestAPIServerElsewhere(base.AgentTestCase):

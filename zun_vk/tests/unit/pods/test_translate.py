@@ -130,6 +130,22 @@ class TranslateTestCase(base.BaseTestCase):
         self.assertEqual(translation, strategies.translation(pod, material))
         self._check_whole(pod, translation.template)
 
+    @hypothesis.given(strategies.pods_with_variables(),
+                      strategies.materials())
+    def test_variables_reach_the_capsule_as_they_were_made(
+            self, pod, material):
+        try:
+            variables = environment.resolve(pod, material)
+        except exceptions.NotYetResolvable:
+            return
+        template = strategies.translation(pod, material).template
+        zun_schema.check({'template': template})
+        for asked, got in zip(pod['spec']['containers'],
+                              template['spec']['containers'], strict=True):
+            made = variables.variables[asked['name']]
+            self.assertEqual(list(made.items()),
+                             list(got.get('env', {}).items()))
+
     def _check_whole(self, pod, template):
         zun_schema.check({'template': template})
         json.dumps(template, allow_nan=False)
