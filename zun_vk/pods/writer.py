@@ -14,8 +14,8 @@
 Any thread publishes the status a pod should have; a few threads write the
 newest of each pod, until it is written or the pod is gone. No two of them
 write one pod at a time, so that its statuses arrive in their order. A status
-that the API server has already is not written again, and one that has ended
-is never followed by one that has not.
+that the API server has already is not written again, and the first one that
+has ended is the last: it is kept until it is written, and none follows it.
 """
 
 import collections
@@ -58,6 +58,8 @@ class StatusWriter:
             collections.OrderedDict())
         # UIDs of the pods that a thread writes now.
         self._writing: set[str] = set()
+        # UIDs of the pods whose last write failed: it may have been done.
+        self._unsure: set[str] = set()
         self._pause = backoff.Backoff(0.5, 30.0)
         # Nothing is written before, monotonic seconds.
         self._not_before = float('-inf')
@@ -65,35 +67,33 @@ class StatusWriter:
         self._written: dict[str, dict] = {}
 
     def publish(self, pod: dict, status: dict) -> None:
-        """Have ``status`` written to ``pod``, instead of any before it."""
-        if not _worth_writing(pod, status):
-            return
+        """Have ``status`` written to ``pod``, instead of any before it.
+
+        The first end of a pod stays: nothing takes its place.
+        """
         uid = pod['metadata']['uid']
         with self._changed:
-            _, waiting = self._wanted.get(uid, (None, {}))
-            if (waiting.get('phase') in pod_status.TERMINAL
-                    and status['phase'] not in pod_status.TERMINAL):
-                return
-            self._wanted[uid] = (pod, status)
-            self._changed.notify()
+            if self._is_news(uid, pod, status):
+                self._wanted[uid] = (pod, status)
+                self._changed.notify()
 
     def newest(self, pod: dict) -> dict:
         """Return ``pod`` as last written here, if the watch lags behind."""
         uid = pod['metadata']['uid']
         with self._changed:
-            written = self._written.get(uid)
-            if written is None:
-                return pod
-            if _version(written) > _version(pod):
-                return written
-            del self._written[uid]
-        return pod
+            newest = self._newest(uid, pod)
+            if newest is pod:
+                self._written.pop(uid, None)
+            return newest
 
     def forget(self, uid: str) -> None:
         """Drop what is kept of a pod that is gone."""
         with self._changed:
             self._wanted.pop(uid, None)
             self._written.pop(uid, None)
+            # A thread that writes it now will keep nothing of it.
+            self._writing.discard(uid)
+            self._unsure.discard(uid)
 
     def run(self, stop: threading.Event) -> None:
         """Be one writer, until ``stop`` is set and ``wake`` was called."""
@@ -114,6 +114,24 @@ class StatusWriter:
         with self._changed:
             self._changed.notify_all()
 
+    def _newest(self, uid: str, pod: dict) -> dict:
+        """Return the newer of ``pod`` and what was written, in the lock."""
+        written = self._written.get(uid, pod)
+        return written if _version(written) > _version(pod) else pod
+
+    def _is_news(self, uid: str, pod: dict, status: dict) -> bool:
+        """Tell whether a status is worth more than what is known here.
+
+        The caller holds the lock.
+        """
+        if uid in self._wanted:
+            _, waiting = self._wanted[uid]
+            return waiting['phase'] not in pod_status.TERMINAL
+        # What is being written differs from what the pod has: so may this,
+        # even if the pod has it. _write looks again.
+        return (uid in self._writing or uid in self._unsure
+                or _worth_writing(pod, status))
+
     def _take(self, stop: threading.Event
               ) -> tuple[str, dict, dict] | None:
         """Wait for a status that may be written now; None: stop."""
@@ -132,47 +150,80 @@ class StatusWriter:
         """Let the next status of the pod be written.
 
         What could not be written is kept for later, unless a newer one came
-        meanwhile. After a failure nobody writes for a while.
+        meanwhile, which an end does not give way to. After a failure nobody
+        writes for a while.
         """
         uid, pod, status = taken
         with self._changed:
+            kept = uid in self._writing
             self._writing.discard(uid)
             now = time.monotonic()
             if done:
                 self._pause.reset()
+                self._unsure.discard(uid)
             else:
                 metrics.STATUS_WRITES.labels('retried').inc()
-                self._wanted.setdefault(uid, (pod, status))
+                if kept:
+                    self._unsure.add(uid)
+                    self._keep(uid, pod, status)
                 if now >= self._not_before:
                     # The first of those that failed together.
                     self._not_before = now + self._pause.next()
             if self._wanted:
                 self._changed.notify()
 
+    def _keep(self, uid: str, pod: dict, status: dict) -> None:
+        """Keep a status that could not be written; in the lock."""
+        if status['phase'] in pod_status.TERMINAL or uid not in self._wanted:
+            self._wanted[uid] = (pod, status)
+
     def _write(self, uid: str, pod: dict, status: dict) -> None:
-        if not _worth_writing(self.newest(pod), status):
+        with self._changed:
+            # Not newest(): the watch may be older than ``pod``.
+            newest = self._newest(uid, pod)
+            unsure = uid in self._unsure
+        if pod_status.is_terminal(newest) or not (
+                unsure or _worth_writing(newest, status)):
             return
         metadata = pod['metadata']
         try:
             written = self._client.patch_pod_status(
                 metadata['namespace'], metadata['name'], _patch(uid, status))
-        except (exceptions.NotFound, exceptions.Conflict,
-                exceptions.Rejected) as error:
-            # Gone, or another pod of that name; or a status that the API
-            # server will never take, which the next look makes anew.
-            metrics.STATUS_WRITES.labels('dropped').inc()
-            LOG.debug('Status of pod %s/%s dropped: %s',
-                      metadata['namespace'], metadata['name'], error)
+        except exceptions.Conflict as error:
+            if self._exists(pod):
+                raise  # others changed it at the same moment: try again
+            _dropped(pod, error)
+            return
+        except (exceptions.NotFound, exceptions.Rejected) as error:
+            # Gone; or a status that the API server will never take, which
+            # the next look makes anew.
+            _dropped(pod, error)
             return
         metrics.STATUS_WRITES.labels('written').inc()
         with self._changed:
-            self._written[uid] = written
+            if uid in self._writing:
+                self._written[uid] = written
         self._on_written(uid)
+
+    def _exists(self, pod: dict) -> bool:
+        """Tell whether the API server has this very pod."""
+        metadata = pod['metadata']
+        try:
+            found = self._client.get_pod(metadata['namespace'],
+                                         metadata['name'])
+        except exceptions.NotFound:
+            return False
+        return found['metadata']['uid'] == metadata['uid']
+
+
+def _dropped(pod: dict, error: exceptions.RemoteError) -> None:
+    metrics.STATUS_WRITES.labels('dropped').inc()
+    LOG.debug('Status of pod %s/%s dropped: %s', pod['metadata']['namespace'],
+              pod['metadata']['name'], error)
 
 
 def _worth_writing(pod: dict, status: dict) -> bool:
-    if pod_status.is_terminal(pod) and (
-            status['phase'] not in pod_status.TERMINAL):
+    if pod_status.is_terminal(pod):
         return False
     return pod_status.differs(pod.get('status') or {}, status)
 

@@ -239,6 +239,69 @@ class StatusWriterTestCase(base.BaseTestCase):
             self.assertEqual([], self.written)
             self.assertEqual({}, dict(self.writer._wanted))
 
+    def test_what_the_pod_has_is_written_again_after_what_is_under_way(self):
+        pod = self._pod()
+        pod['status'] = self._pending(pod)
+        phases = []
+
+        def patched(namespace, name, patch):
+            if not phases:
+                self.writer.publish(pod, self._pending(pod))
+            phases.append(patch['status']['phase'])
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = patched
+        self.writer.publish(pod, self._running(pod))
+        self._start()
+        self._until(lambda: len(self.written) == 2)
+        self.assertEqual(['Running', 'Pending'], phases)
+
+    def test_nothing_is_kept_of_a_pod_that_went_while_it_was_written(self):
+        for error in (None, exceptions.Unreachable('kubernetes', 'reset')):
+            went = threading.Event()
+
+            def go(namespace, name, patch, error=error, went=went):
+                self.writer.forget('uid-of-web')
+                went.set()
+                if error:
+                    raise error
+                return self._patched(namespace, name, patch)
+
+            pod = self._pod()
+            self.client.patch_pod_status.side_effect = go
+            self.writer.publish(pod, self._pending(pod))
+            taken = self.writer._take(self.stop)
+            done = self.health.attempt('write', self.writer._write, *taken)
+            self.writer._give_back(taken, done)
+            self.assertTrue(went.is_set())
+            for kept in (self.writer._wanted, self.writer._written,
+                         self.writer._writing):
+                self.assertFalse(kept)
+
+    def test_a_conflict_over_the_same_pod_is_tried_again(self):
+        pod = self._pod()
+        self.client.get_pod.return_value = pod
+        self.client.patch_pod_status.side_effect = [
+            exceptions.Conflict('kubernetes', 'changed', 409),
+            self._patched('shop', 'web', {'status': {}})]
+        self._start()
+        self.writer.publish(pod, self._failed(pod))
+        self._until(lambda: self.written == ['uid-of-web'])
+
+    def test_the_first_end_is_the_one_that_stays(self):
+        pod = self._pod()
+        succeeded = {**self._running(pod), 'phase': 'Succeeded'}
+        self.writer.publish(pod, succeeded)
+        self.writer.publish(pod, self._failed(pod))
+        self._start()
+        self._until(lambda: self.written)
+        self.writer.publish(pod, self._failed(pod))
+        other = self._pod('other')
+        self.writer.publish(other, self._pending(other))
+        self._until(lambda: len(self.written) == 2)
+        self.assertEqual(['Succeeded', 'Pending'], [
+            args[2]['status']['phase'] for args in self._patches()])
+
     def test_run_again_after_a_bug_it_goes_on(self):
         bad, good = self._pod('bad'), self._pod('good')
 
