@@ -128,11 +128,14 @@ class Devcloud:
         """End the agent; True if it ended in time by itself."""
         return self.stop(AGENT)
 
-    def add_host(self, name: str) -> None:
-        """Have one more Zun host."""
+    def add_host(self, name: str, zone: str = '') -> None:
+        """Have one more Zun host.
+
+        :param zone: its availability zone; '' for the one that Zun gives
+        """
         cloud = self._cloud()
         with cloud.locked():
-            cloud.add_host(name)
+            cloud.add_host(name, zone)
 
     def remove_host(self, name: str) -> None:
         """Have an added host no more.

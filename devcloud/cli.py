@@ -52,8 +52,12 @@ def parser() -> argparse.ArgumentParser:
     image = add('image', 'make an image archive known to every host')
     image.add_argument('name', help='as pods will name it')
     image.add_argument('tar', type=Path, help='as `docker save` writes it')
-    for name, words in (('add-host', 'have one more Zun host here'),
-                        ('remove-host', 'have an added host no more'),
+    host = add('add-host', 'have one more Zun host here')
+    host.add_argument('name')
+    host.add_argument('--zone', default='', metavar='ZONE',
+                      help='its availability zone, if not the one that Zun '
+                      'gives')
+    for name, words in (('remove-host', 'have an added host no more'),
                         ('logs', "print a server's log"),
                         ('start', 'start one server'),
                         ('stop', 'stop one server'),
@@ -89,7 +93,7 @@ def image(cloud: clouds.Cloud, args) -> None:
 
 
 def add_host(cloud: clouds.Cloud, args) -> None:
-    cloud.add_host(args.name)
+    cloud.add_host(args.name, args.zone)
 
 
 def remove_host(cloud: clouds.Cloud, args) -> None:

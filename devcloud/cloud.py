@@ -254,10 +254,10 @@ class Cloud:
             raise errors.DevcloudError(f'{name} does not run')
         processes.wait_gone([descriptor], 5)
 
-    def add_host(self, name: str) -> None:
-        """Have one more Zun host."""
+    def add_host(self, name: str, zone: str = '') -> None:
+        """Have one more Zun host, in an availability zone."""
         need_root()
-        hosts.add(self.where, name)
+        hosts.add(self.where, name, zone)
         self._configure()
         self._runner().run([
             *(self._start_step(server) for server in self.all_servers()

@@ -16,6 +16,7 @@ another name: Zun knows a host by the name that dockerd reports, so theirs
 runs in a UTS namespace of its own. All share the network's bridge.
 """
 
+from collections.abc import Mapping
 import datetime
 import json
 from pathlib import Path
@@ -31,6 +32,7 @@ from devcloud import settings
 from devcloud import web
 
 NAME = re.compile(r'[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?')
+ZONE = re.compile(r'[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?')
 
 
 def first() -> str:
@@ -40,24 +42,48 @@ def first() -> str:
 
 def names(where: paths.Paths) -> list[str]:
     """All hosts, the machine's own first."""
-    store = where.state / 'hosts.json'
-    added = json.loads(store.read_text()) if store.exists() else []
-    return [first(), *added]
+    return [first(), *_stored(where, 'hosts', [])]
 
 
-def add(where: paths.Paths, name: str) -> None:
+def zones(where: paths.Paths) -> dict[str, str]:
+    """The availability zone of each host that was given one."""
+    return dict(_stored(where, 'zones', {}))
+
+
+def add(where: paths.Paths, name: str, zone: str = '') -> None:
     """Remember one more host.
 
-    :raises errors.DevcloudError: not a host name, or there already
+    :param zone: its availability zone; '' for the one that Zun gives
+    :raises errors.DevcloudError: not a host name or a zone's, or there
+        already in another zone
     """
     if not NAME.fullmatch(name):
         raise errors.DevcloudError(f'{name!r} is not a host name')
-    known = names(where)
+    if zone and not ZONE.fullmatch(zone):
+        raise errors.DevcloudError(
+            f'{zone!r} is not the name of an availability zone')
     if name == first():
         raise errors.DevcloudError(f'{name} is the machine itself')
+    known, zoned = names(where)[1:], zones(where)
     if name not in known:
-        paths.write_private(where.state / 'hosts.json',
-                            json.dumps([*known[1:], name]))
+        _store(where, [*known, name], {**zoned, name: zone})
+    elif zone and zone != zoned.get(name):
+        raise errors.DevcloudError(
+            f'{name} is there in another availability zone; '
+            f'remove-host {name} first')
+
+
+def _stored(where, what, nothing):
+    store = where.state / f'{what}.json'
+    return json.loads(store.read_text()) if store.exists() else nothing
+
+
+def _store(where: paths.Paths, added: list[str],
+           zoned: Mapping[str, str]) -> None:
+    kept = {name: zone for name, zone in zoned.items()
+            if zone and name in added}
+    paths.write_private(where.state / 'zones.json', json.dumps(kept))
+    paths.write_private(where.state / 'hosts.json', json.dumps(added))
 
 
 def forget(where: paths.Paths, name: str) -> None:
@@ -78,7 +104,7 @@ def forget(where: paths.Paths, name: str) -> None:
         admin.zun.must(
             'DELETE', f'/services?host={name}&binary=zun-compute')
     known.remove(name)
-    paths.write_private(where.state / 'hosts.json', json.dumps(known))
+    _store(where, known, zones(where))
 
 
 def named(server: str, host: str) -> str:
@@ -108,12 +134,15 @@ def bridge_prefix(ident: str = '') -> str:
 def write_configuration(where: paths.Paths, venv: Path) -> None:
     """zun-compute's and dockerd's configuration of every host."""
     paths.write_private(where.etc / 'dockerd.json', '{}\n')
+    zoned = zones(where)
     for host in names(where):
         own = where.data / f'zun-{host}'
         (own / 'lock').mkdir(parents=True, exist_ok=True)
         sections = openstack.zun(where, venv)
         path = where.etc / f'zun-compute-{host}.conf'
         sections['DEFAULT'].update(host=host, state_path=own)
+        if host in zoned:
+            sections['DEFAULT']['default_availability_zone'] = zoned[host]
         sections['oslo_concurrency']['lock_path'] = own / 'lock'
         sections['docker'] = {
             'api_url': f'unix://{where.run / f"docker-{host}.sock"}',
