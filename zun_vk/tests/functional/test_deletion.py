@@ -194,6 +194,30 @@ class TestForeignCapsules(base.AgentTestCase):
         self.assertIn(forged.uuid, self.cloud.zun.capsules)
         self.assertFalse(forged.deleting)
 
+    def test_of_several_capsules_of_a_pod_the_oldest_that_works_stays(self):
+        pod = self.running_pod()
+        kept = self.cloud.capsule_of(pod)
+        metadata = pod['metadata']
+        labels = self.labels(uid=metadata['uid'], pod=metadata['name'],
+                             namespace=metadata['namespace'])
+        with self.cloud.lock:
+            newer = self.cloud.add_capsule(labels)
+            newer.created_at = '2999-01-31 12:00:00+00:00'
+            broken = self.cloud.add_capsule(labels)
+            broken.created_at = '1999-01-31 12:00:00+00:00'
+            broken.become('Error', 'It failed.')
+
+        wait_for(lambda: [kept.uuid] == [
+            one.uuid for one in self.cloud.capsules(uid=metadata['uid'])],
+            'the others gone', REAPED)
+        self.wait_look()
+
+        self.assertFalse(kept.deleting)
+        self.assertTrue(kube.is_ready(self.now(pod)))
+        self.assertEqual(
+            pod['status']['containerStatuses'],
+            self.now(pod)['status']['containerStatuses'])
+
     def test_broken_capsules_do_not_stop_the_others(self):
         for labels in ({LABEL + 'cluster': None, LABEL + 'node': 7},
                        self.labels(uid=['a', 'list'])):
