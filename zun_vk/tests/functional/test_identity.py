@@ -24,6 +24,7 @@ from oslotest import base as oslotest_base
 from zun_vk import health
 from zun_vk.kube import certificates
 from zun_vk.kube import client as kube_client
+from zun_vk.kube import keypair
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import kubernetes
 from zun_vk.tests.fixtures import pki
@@ -241,8 +242,7 @@ class TestNode(LimitsTestCase):
 
     def test_it_becomes_no_other_node(self):
         requests = client.CertificatesV1Api(self.me.core.api_client)
-        key = certificates.keypair.Key()
-        profile = certificates.keypair.CLIENT
+        key, profile = keypair.Key(), keypair.CLIENT
         self.forbidden(requests.create_certificate_signing_request, {
             'metadata': {'name': f'csr-{self.theirs}'},
             'spec': {
@@ -270,15 +270,14 @@ class TestCertificate(oslotest_base.BaseTestCase):
         self.kube = kubernetes.shared()
         self.assertTrue(self.kube.agent_kubeconfig.exists())
 
-    def get(self, kubeconfig, node):
+    def get(self, kubeconfig, node, profile=keypair.CLIENT):
         """Return the certificate that this identity gets for a node."""
         conf = unit_api.make_conf(str(kubeconfig))
         self.health = health.Health()
         certificate = certificates.NodeCertificate(
             kube_client.KubeClient(conf),
             pathlib.Path(self.useFixture(fixtures.TempDir()).path), node,
-            self.health,
-            connect=lambda pair: kube_client.KubeClient(conf, pair))
+            self.health, profile)
         stop = threading.Event()
         timer = threading.Timer(30, stop.set)
         timer.start()
@@ -305,6 +304,32 @@ class TestCertificate(oslotest_base.BaseTestCase):
         self.assertEqual(
             0o600, stat.S_IMODE(pathlib.Path(got.path).stat().st_mode))
 
+    def decide(self, decision, user):
+        """Approve or deny the requests of a user; tell if there are any."""
+        admin = client.CertificatesV1Api(self.kube.api.core.api_client)
+        names = [one['metadata']['name'] for one in kube.call(
+            admin.list_certificate_signing_request)['items']
+            if one['spec']['username'] == user]
+        for name in names:
+            self.kube.kubectl('certificate', decision, name)
+        return bool(names)
+
+    def test_one_for_serving_is_of_the_nodes_addresses(self):
+        user = 'system:node:n3'
+        node = self.kube.issue_kubeconfig(user, 'system:nodes')
+        profile = keypair.serving('192.0.2.7', 'n3.example.org')
+        got = []
+        waiting = threading.Thread(daemon=True, target=lambda: got.append(
+            self.get(node, 'n3', profile)))
+        waiting.start()
+
+        # Kubernetes approves none of these by itself.
+        wait_for(lambda: self.decide('approve', user), 'a request', 30)
+        waiting.join(30)
+
+        pem = pathlib.Path(got[0].path).read_bytes()
+        keypair.checked(pem, keypair.Key.read(pem), 'n3', profile)
+
     def test_one_that_an_admin_denies_is_a_problem(self):
         # Not bound to anything: nobody approves its requests.
         hand = self.kube.issue_kubeconfig('by-hand')
@@ -312,21 +337,9 @@ class TestCertificate(oslotest_base.BaseTestCase):
                           '--clusterrole=zun-vk-agent', '--user=by-hand')
         self.addCleanup(self.kube.kubectl, 'delete', 'clusterrolebinding',
                         'by-hand')
-        admin = client.CertificatesV1Api(self.kube.api.core.api_client)
-
-        def deny():
-            for one in kube.call(
-                    admin.list_certificate_signing_request)['items']:
-                if one['spec']['username'] == 'by-hand':
-                    self.kube.kubectl('certificate', 'deny',
-                                      one['metadata']['name'])
-                    return True
-            return False
-
-        waiting = threading.Thread(target=self.get, args=(hand, 'n2'),
-                                   daemon=True)
-        waiting.start()
-        wait_for(deny, 'a request', 30)
+        threading.Thread(target=self.get, args=(hand, 'n2'),
+                         daemon=True).start()
+        wait_for(lambda: self.decide('deny', 'by-hand'), 'a request', 30)
 
         wait_for(self.health.problems, 'a problem', 30)
 
