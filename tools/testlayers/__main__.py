@@ -39,12 +39,17 @@ DEVCLOUD = (sys.executable, steps.ROOT / 'devcloud' / 'devcloud')
 # How stestr runs a layer: the functional one starts an API server per
 # class, the cloud is one for all.
 STESTR = {'unit': [], 'functional': ['--concurrency', '2'],
-          'devcloud': ['--serial']}
+          'devcloud': ['--serial'], 'soak': ['--concurrency', '2']}
 LAYERS = ('lint', *STESTR)
+# What runs where no layer is named. The long forms do not: the functional
+# layer has the short ones.
+DEFAULT = tuple(layer for layer in LAYERS if layer != 'soak')
+# Those that run Kubernetes.
+WITH_BINARIES = ('functional', 'devcloud', 'soak')
 # Minutes after which a step is ended: one that hangs must not take the
 # summary with it.
 MINUTES = {'lint': 10, 'unit': 10, 'functional': 20, 'devcloud': 45,
-           'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
+           'soak': 60, 'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
 NOISE = 60  # lines shown of a failed stestr's standard error
 
 
@@ -99,7 +104,7 @@ def run_tests(layer: str, filters: list[str], env: dict[str, str],
 def follow(layer: str, stestr: subprocess.Popen,
            counts: pathlib.Path) -> Outcome:
     """Count a running stestr's stream until both have ended."""
-    each = ['--each'] if layer == 'devcloud' else []
+    each = ['--each'] if layer in ('devcloud', 'soak') else []
     counter = steps.start(
         [BIN / 'python', '-m', 'tools.testlayers.count', *each, layer, counts],
         stdin=stestr.stdout)
@@ -139,7 +144,7 @@ class Run:
 
     def go(self) -> None:
         """Run the layers in order; each adds its outcome."""
-        if {'functional', 'devcloud'} & set(self._layers):
+        if set(WITH_BINARIES) & set(self._layers):
             self._binaries = Binaries()
         try:
             steps.step('venv', ['tools/venv'], MINUTES['venv'])
@@ -154,8 +159,7 @@ class Run:
 
     def _layer(self, layer: str) -> None:
         began = time.monotonic()
-        runs = {'lint': self._lint, 'functional': self._functional,
-                'devcloud': self._devcloud}
+        runs = {'lint': self._lint, 'devcloud': self._devcloud}
         try:
             outcome = runs[layer]() if layer in runs else self._tests(layer)
         except steps.StepFailed as error:
@@ -172,14 +176,11 @@ class Run:
                             '--color', 'never'], MINUTES['lint'], self._env)
         return Outcome('lint', False)
 
-    def _functional(self) -> Outcome:
-        self._find_binaries()
-        return self._tests('functional')
-
     def _devcloud(self) -> Outcome:
         reason = preconditions.missing()
         if reason:
             return Outcome('devcloud', left_out=reason)
+        # The cloud needs them too, before its tests.
         self._find_binaries()
         was_up = steps.succeeds(*DEVCLOUD, 'status')
         try:
@@ -196,6 +197,8 @@ class Run:
             self._binaries = None
 
     def _tests(self, layer: str) -> Outcome:
+        if layer in WITH_BINARIES:
+            self._find_binaries()
         say(f'== {layer}')
         with tempfile.TemporaryDirectory() as directory:
             return run_tests(layer, self._filters, self._env,
@@ -218,7 +221,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         prog='tools/test', description='Run test layers.',
         epilog='After "--": only tests whose names match one of these.')
     parser.add_argument('layers', nargs='*', metavar='layer',
-                        help=f'{", ".join(LAYERS)}; default: all')
+                        help=f'{", ".join(LAYERS)}; default: '
+                             f'{", ".join(DEFAULT)}')
     parser.add_argument('--keep', action='store_true',
                         help='leave the cloud running afterwards')
     args = parser.parse_args(argv[:at])
@@ -226,7 +230,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f'no such layer: {", ".join(unknown)}')
     args.layers = [layer for layer in LAYERS
-                   if layer in args.layers or not args.layers]
+                   if layer in (args.layers or DEFAULT)]
     args.filters = argv[at + 1:]
     return args
 

@@ -23,7 +23,7 @@ from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.functional import base
 
 
-class TestNetwork(base.OwnAgentTestCase):
+class BehindRelay(base.OwnAgentTestCase):
     """An agent whose way to the API server goes through a relay."""
 
     def setUp(self):
@@ -36,6 +36,9 @@ class TestNetwork(base.OwnAgentTestCase):
                                        port=self.relay.port)))
         self.agent.start_ready()
         self.wait_node_ready()
+
+
+class TestNetwork(BehindRelay):
 
     def test_a_watch_whose_packets_are_lost_is_noticed(self):
         kept = self.running_pod(name='kept')

@@ -21,6 +21,7 @@ from unittest import mock
 from oslotest import base
 import subunit
 
+from tools.testlayers import __main__ as layers
 from tools.testlayers import count
 from tools.testlayers import outcome
 from tools.testlayers import steps
@@ -112,6 +113,26 @@ class TestOutcome(base.BaseTestCase):
         self.assertEqual(1, outcome.exit_code([well, ill], 2))
         self.assertEqual(1, outcome.exit_code([well], 2))
         self.assertEqual(2, outcome.exit_code([out], 1))
+
+
+class TestArguments(base.BaseTestCase):
+
+    def layers(self, *argv):
+        return layers.arguments(list(argv)).layers
+
+    def test_the_long_forms_run_only_where_they_are_named(self):
+        self.assertEqual(['lint', 'unit', 'functional', 'devcloud'],
+                         self.layers())
+        self.assertEqual(['soak'], self.layers('soak'))
+
+    def test_layers_run_in_their_order(self):
+        self.assertEqual(['unit', 'functional', 'soak'],
+                         self.layers('soak', 'functional', 'unit'))
+
+    def test_what_follows_the_dashes_are_filters(self):
+        args = layers.arguments(['unit', '--', 'status', 'node'])
+        self.assertEqual((['unit'], ['status', 'node']),
+                         (args.layers, args.filters))
 
 
 class TestSteps(base.BaseTestCase):
