@@ -37,9 +37,9 @@ BIN = steps.ROOT / '.venv' / 'bin'
 # By this interpreter: python3 may be an older one.
 DEVCLOUD = (sys.executable, steps.ROOT / 'devcloud' / 'devcloud')
 # How stestr runs a layer: the functional one starts an API server per
-# class, the cloud is one for all.
+# class, the cloud is one for all, the long forms load a machine by themselves.
 STESTR = {'unit': [], 'functional': ['--concurrency', '2'],
-          'devcloud': ['--serial'], 'soak': ['--concurrency', '2']}
+          'devcloud': ['--serial'], 'soak': ['--serial']}
 LAYERS = ('lint', *STESTR)
 # What runs where no layer is named. The long forms do not: the functional
 # layer has the short ones.
