@@ -334,6 +334,19 @@ class CapsulesTestCase(RestTestCase):
         self.assertLess(
             self.cloud.zun.count('GET', '/v1/capsules/{ident}'), 12)
 
+    def test_looks_at_each_keep_a_slow_zun_from_no_list(self):
+        self.cloud.zun.start_delay = 60
+        for number in range(8):
+            self._create(f'pod-{number}')
+        self.cloud.zun.delay = 0.1
+        self.runtime._interval = 0.1
+
+        def count(path):
+            return self.cloud.zun.count('GET', f'/v1/capsules{path}')
+        self._start()
+        self._until(lambda: count('') >= 5, 'lists')
+        self.assertLessEqual(count('/{ident}'), 2 * count(''))
+
     def test_one_capsule_is_looked_at_by_itself(self):
         self.runtime._interval = 600
         self._start()
