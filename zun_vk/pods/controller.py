@@ -298,8 +298,12 @@ class PodController:
             self._client.remove_pod(metadata['namespace'], metadata['name'],
                                     metadata['uid'])
         except (exceptions.NotFound, exceptions.Conflict) as error:
+            # Perhaps: right after its start an API server's check of nodes
+            # knows no pods yet, and says this of any.
             LOG.debug('Pod %s is gone already: %s', metadata['uid'], error)
-        memory.removed_at = self._clock()
+            self._queue.add_after(metadata['uid'], _LOOK_AGAIN)
+        else:
+            memory.removed_at = self._clock()
 
     def _cut_off(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:

@@ -734,6 +734,17 @@ class DeleteTestCase(ControllerTestCase):
             self.client.remove_pod.side_effect = error
             self._sync()
 
+    def test_a_pod_that_is_said_to_be_gone_and_is_not_is_removed(self):
+        self._add(deleted=True)
+        self.client.remove_pod.side_effect = exceptions.NotFound(
+            'kubernetes', 'pod "web" not found', 404)
+        self._sync()
+        self.assertEqual(self.clock.now + 5, self.queue._due[_UID])
+        self.clock.now += 5
+        self.client.remove_pod.side_effect = None
+        self._sync()
+        self.assertEqual(2, self.client.remove_pod.call_count)
+
     def test_a_pod_removed_by_force_has_its_capsule_reaped(self):
         _, capsule = self._running()
         self.pods.clear()
