@@ -37,9 +37,11 @@ class Cloud:
 
     def capsules(self, *uids: str) -> list[dict[str, Any]]:
         """Return the capsules of the pods with these UIDs."""
-        found = self.demo.zun.must('GET', EVERY).json()['capsules']
-        return [capsule for capsule in found
+        return [capsule for capsule in self.every_capsule()
                 if (capsule['labels'] or {}).get(UID) in uids]
+
+    def every_capsule(self) -> list[dict[str, Any]]:
+        return self.demo.zun.must('GET', EVERY).json()['capsules']
 
     def exists(self, capsule: dict[str, Any]) -> bool:
         return self._there(self.demo.zun, f'/capsules/{capsule["uuid"]}')

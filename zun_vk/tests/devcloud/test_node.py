@@ -21,6 +21,9 @@ class TestCapacity(base.DevcloudTestCase):
 
     def setUp(self):
         super().setUp()
+        # A capsule that goes holds its claim a little longer than its pod.
+        wait_for(lambda: not self.cloud.every_capsule(),
+                 'no capsule of an earlier test', 60)
         # what earlier tests held is given back before anything is compared
         wait_for(lambda: self.allocatable() == self.expected(),
                  'the node to offer what Placement has', 30,
