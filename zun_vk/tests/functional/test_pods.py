@@ -178,6 +178,10 @@ class TestRunning(base.AgentTestCase):
         for number in range(12):
             pod = self.api.pod(namespace, f'web-{number}')
             self.wait_ready(pod)
+        # Those of the tests before this one may still be going.
+        wait_for(lambda: len(self.cloud.capsules()) == 12, 'no others', 60)
+        settled = self.lists() + 3
+        wait_for(lambda: self.lists() >= settled, 'the agent knows it', 15)
         before, single = self.lists(), self.singles()
 
         wait_for(lambda: self.lists() >= before + 3, 'three more lists', 15)
