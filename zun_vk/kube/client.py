@@ -48,7 +48,7 @@ _CONNECT_TIMEOUT = 10
 # no error.
 SILENCE = 90
 # A peer that no longer answers is given up after 25 s, not after the two
-# hours and more of the system: a node's Lease lasts 40 s.
+# hours and more of the system: pods wait for what its watch would show.
 _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -85,9 +85,10 @@ class KubeClient:
         # One retry policy, in the callers: none hidden in the transport.
         self._configuration.retries = False
         self._configuration.socket_options = _SOCKET_OPTIONS
-        self._connect(self._configuration)
         if credentials:
             self.use(credentials)
+        else:
+            self._connect(self._configuration)
 
     def use(self, credentials: keypair.Credentials) -> None:
         """Call as the node from now on; any thread may say so.
@@ -297,6 +298,21 @@ class KubeClient:
             response.release_conn()
             raise _from_api_exception(refusal)
         return response
+
+
+def has_pod(client: KubeClient, namespace: str, name: str,
+            uid: str) -> bool:
+    """Tell whether the API server itself has this very pod.
+
+    A watch may lag behind, and another pod may have the name.
+
+    :raises RemoteError: it did not say
+    """
+    try:
+        found = client.get_pod(namespace, name)
+    except exceptions.NotFound:
+        return False
+    return found['metadata']['uid'] == uid
 
 
 def _configuration(conf: cfg.ConfigOpts) -> k8s.Configuration:

@@ -22,7 +22,6 @@ import typing
 
 from oslo_log import log as logging
 
-from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import removal as removal_module
@@ -60,7 +59,8 @@ class Orphans:
         :param capsules: all those of the UID, at least one
         :raises RemoteError: ask again later
         """
-        if self._pod_exists(capsules[0]):
+        one = capsules[0]
+        if kube_client.has_pod(self._client, one.namespace, one.pod, uid):
             self.forget(uid)
             return
         since = self._since.setdefault(uid, self._clock())
@@ -84,11 +84,3 @@ class Orphans:
                             double.namespace, double.pod, capsules[0].uuid,
                             double.uuid)
                 self._removal.remove(double)
-
-    def _pod_exists(self, capsule: capsule_module.Capsule) -> bool:
-        """Ask the API server: the reflector may lag behind."""
-        try:
-            pod = self._client.get_pod(capsule.namespace, capsule.pod)
-        except exceptions.NotFound:
-            return False
-        return pod['metadata']['uid'] == capsule.uid

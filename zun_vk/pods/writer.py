@@ -190,7 +190,8 @@ class StatusWriter:
             written = self._client.patch_pod_status(
                 metadata['namespace'], metadata['name'], _patch(uid, status))
         except exceptions.Conflict as error:
-            if self._exists(pod):
+            if kube_client.has_pod(self._client, metadata['namespace'],
+                                   metadata['name'], uid):
                 raise  # others changed it at the same moment: try again
             _dropped(pod, error)
             return
@@ -204,16 +205,6 @@ class StatusWriter:
             if uid in self._writing:
                 self._written[uid] = written
         self._on_written(uid)
-
-    def _exists(self, pod: dict) -> bool:
-        """Tell whether the API server has this very pod."""
-        metadata = pod['metadata']
-        try:
-            found = self._client.get_pod(metadata['namespace'],
-                                         metadata['name'])
-        except exceptions.NotFound:
-            return False
-        return found['metadata']['uid'] == metadata['uid']
 
 
 def _dropped(pod: dict, error: exceptions.RemoteError) -> None:
