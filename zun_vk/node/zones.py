@@ -100,9 +100,7 @@ def zone_node_name(base: str, zone: str) -> str:
     name = f'{base}-{plain}' if plain else base
     if plain == zone and len(name) <= _LABEL_LENGTH:
         return name
-    digest = hashlib.sha256(zone.encode()).hexdigest()[:8]
-    room = _LABEL_LENGTH - len(digest) - 1
-    return f'{name[:room].rstrip("-.")}-{digest}'
+    return _with_digest(name, zone)
 
 
 def label_value(text: str) -> str:
@@ -110,6 +108,11 @@ def label_value(text: str) -> str:
     if len(text) <= _LABEL_LENGTH and _LABEL.fullmatch(text):
         return text
     plain = re.sub(r'[^-A-Za-z0-9_.]+', '-', text).strip('-_.')
+    return _with_digest(plain, text)
+
+
+def _with_digest(plain: str, text: str) -> str:
+    """Return ``plain``, cut, with what keeps it apart from other texts."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     room = _LABEL_LENGTH - len(digest) - 1
     return f'{plain[:room].rstrip("-_.")}-{digest}'.lstrip('-')

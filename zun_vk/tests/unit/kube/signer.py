@@ -18,10 +18,12 @@ usages must fit its signer, and what was decided stays decided.
 import base64
 import datetime
 import pathlib
+import threading
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import NameOID
+import fixtures
 
 from zun_vk.tests.fixtures import pki
 from zun_vk.tests.fixtures.openstack import http
@@ -119,6 +121,16 @@ def _check(spec):
 
 def _failure(status, message):
     return http.Response(status, {'kind': 'Status', 'message': message})
+
+
+class SignerFixture(fixtures.Fixture):
+    """A Signer that runs, and ``folder``, a directory of the test's own."""
+
+    def _setUp(self):
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.signer = Signer(threading.RLock(), self.folder)
+        self.signer.start()
+        self.addCleanup(self.signer.stop)
 
 
 def _token(request):

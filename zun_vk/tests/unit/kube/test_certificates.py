@@ -42,10 +42,8 @@ class CertificateTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.signer = signer.Signer(threading.RLock(), self.folder)
-        self.signer.start()
-        self.addCleanup(self.signer.stop)
+        running = self.useFixture(signer.SignerFixture())
+        self.folder, self.signer = running.folder, running.signer
         self.directory = self.folder / 'pki'
         self.stop = threading.Event()
         self.health = health.Health()

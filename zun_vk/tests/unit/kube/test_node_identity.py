@@ -12,7 +12,6 @@
 """Clients of a node call as the node, whatever happens to its certificate."""
 
 import os
-import pathlib
 import threading
 
 import fixtures
@@ -35,10 +34,8 @@ class NodeIdentityTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.signer = signer.Signer(threading.RLock(), self.folder)
-        self.signer.start()
-        self.addCleanup(self.signer.stop)
+        running = self.useFixture(signer.SignerFixture())
+        self.folder, self.signer = running.folder, running.signer
         path = self.folder / 'kubeconfig'
         path.write_text(str(api.kubeconfig({'token': AGENT},
                                            server=self.signer.url)))

@@ -193,25 +193,6 @@ class ContainerTestCase(base.BaseTestCase):
             self.assertEqual([f'spec.containers[1].{name}'],
                              _refused_in_container(**{name: {'x': 1}}), name)
 
-    def test_what_would_be_the_hosts_is_refused_by_its_path(self):
-        volume = {'name': 'root', 'hostPath': {'path': '/'}}
-        for path, spec in (
-                ('spec.hostNetwork', {'hostNetwork': True}),
-                ('spec.hostPID', {'hostPID': True}),
-                ('spec.hostIPC', {'hostIPC': True}),
-                ('spec.volumes[0]', {'volumes': [volume]})):
-            self.assertEqual([path], _refused(
-                strategies.container(volumeMounts=[]), **spec))
-        for path, fields in (
-                ('ports[0].hostPort', {'ports': [
-                    {'containerPort': 80, 'hostPort': 80}]}),
-                ('ports[0].hostIP', {'ports': [
-                    {'containerPort': 80, 'hostIP': '127.0.0.1'}]}),
-                ('securityContext.privileged', {
-                    'securityContext': {'privileged': True}})):
-            self.assertEqual([f'spec.containers[1].{path}'],
-                             _refused_in_container(**fields))
-
     def test_a_field_that_is_added_tomorrow_is_refused(self):
         self.assertEqual(['spec.containers[1].novelty'],
                          _refused_in_container(novelty='x'))
