@@ -298,8 +298,8 @@ class PodController:
             self._client.remove_pod(metadata['namespace'], metadata['name'],
                                     metadata['uid'])
         except (exceptions.NotFound, exceptions.Conflict) as error:
-            # Perhaps: right after its start an API server's check of nodes
-            # knows no pods yet, and says this of any.
+            # Perhaps: an API server that has just started was seen to say
+            # this to a node of any pod.
             LOG.debug('Pod %s is gone already: %s', metadata['uid'], error)
             self._queue.add_after(metadata['uid'], _LOOK_AGAIN)
         else:

@@ -170,7 +170,7 @@ class TestIllCloud(base.AgentTestCase):
         self.assertEqual([], self.events(pod, 'FailedCreatePodSandBox'))
 
     def test_placement_is_only_read(self):
-        """So there is no generation that could conflict."""
+        """So no generation can conflict while no capsule fails."""
         self.check_once(self.crowd())
 
         methods = {method for method, _path in self.cloud.placement.requests}
