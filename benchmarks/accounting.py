@@ -30,6 +30,7 @@ class Usage:
     """One process: processor time in seconds, memory in MiB."""
 
     def __init__(self, pid: int):
+        self.pid = pid
         self._folder = pathlib.Path(f'/proc/{pid}')
 
     def cpu(self) -> float:

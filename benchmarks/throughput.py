@@ -28,6 +28,7 @@ import typing
 from benchmarks import accounting
 from benchmarks import children
 from benchmarks import common
+from benchmarks import profiler
 from benchmarks import setting
 from zun_vk.tests.fixtures import kubernetes
 
@@ -137,12 +138,13 @@ def _calls(text: str) -> collections.Counter:
 
 
 def run(number: int, rounds: int, with_kwok: bool, options: dict,
-        deadline: float) -> dict:
+        deadline: float, profile: pathlib.Path | None = None) -> dict:
     """Return the result: the runs of each, and their ratios.
 
     :param number: pods
     :param rounds: how often each has its turn
     :param options: of the agent, by section
+    :param profile: file for where the agent's time went, in the last round
     """
     runs: dict[str, list[dict]] = {'zun_vk': []}
     if with_kwok:
@@ -155,8 +157,10 @@ def run(number: int, rounds: int, with_kwok: bool, options: dict,
         kube = stack.enter_context(setting.control_plane())
         log = folder / 'children.log'
         for turn in range(rounds):
-            with setting.cloud(log) as cloud, setting.agent(
-                    kube, cloud, f'zun-vk-{turn}', options) as node:
+            with (setting.cloud(log) as cloud,
+                  setting.agent(kube, cloud, f'zun-vk-{turn}',
+                                options) as node,
+                  _profiled(node, profile)):
                 runs['zun_vk'].append(
                     Run(kube, node, number, cloud, deadline).measure(log))
             if with_kwok:
@@ -168,6 +172,12 @@ def run(number: int, rounds: int, with_kwok: bool, options: dict,
         result['ratio'] = {name: _ratio(runs, name)
                            for name in ('ready', 'gone')}
     return result
+
+
+def _profiled(node: setting.Node, path: pathlib.Path | None
+              ) -> contextlib.AbstractContextManager[None]:
+    return (profiler.profile(node.usage.pid, path) if path
+            else contextlib.nullcontext())
 
 
 def _ratio(runs: dict[str, list[dict]], name: str) -> float | None:
@@ -185,9 +195,12 @@ def main() -> None:
     parser.add_argument('--no-kwok', dest='kwok', action='store_false')
     parser.add_argument('--deadline', type=float, default=600,
                         help='seconds for all pods to get there')
+    parser.add_argument('--profile', type=pathlib.Path, metavar='FILE',
+                        help='write where the time of the agent goes; '
+                        'needs root, and slows the agent')
     given = parser.parse_args()
     common.report(run(given.pods, given.rounds, given.kwok, {},
-                      given.deadline))
+                      given.deadline, given.profile))
 
 
 if __name__ == '__main__':
