@@ -26,6 +26,7 @@ from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
+from zun_vk.kube import quantity
 from zun_vk.kube import times
 from zun_vk.node import capacity
 from zun_vk.node import conditions
@@ -219,14 +220,33 @@ class NodeController:
 
 
 def same_status(current: dict, wanted: dict) -> bool:
-    """Tell whether the node's status says all of ``wanted`` already."""
+    """Tell whether the node's status says all of ``wanted`` already.
+
+    What others put there beside it, it may say too.
+    """
+    addresses = current.get('addresses') or []
     return (conditions.same(current.get('conditions') or [],
                             wanted['conditions'])
-            and all(current.get(name) == wanted[name]
-                    for name in ('addresses', 'capacity', 'allocatable')
-                    if name in wanted)
-            and all((current.get('nodeInfo') or {}).get(name) == value
-                    for name, value in wanted.get('nodeInfo', {}).items()))
+            and all(address in addresses
+                    for address in wanted.get('addresses', []))
+            and all(_has(_amounts(current.get(name)), _amounts(wanted[name]))
+                    for name in ('capacity', 'allocatable'))
+            and _has(current.get('nodeInfo') or {},
+                     wanted.get('nodeInfo', {})))
+
+
+def _has(current: dict, wanted: dict) -> bool:
+    return all(current.get(key) == value for key, value in wanted.items())
+
+
+def _amounts(resources: dict[str, str] | None) -> dict[str, int]:
+    """Return resources as numbers.
+
+    The API server has words of its own for amounts: 10000 is read as 10k.
+    """
+    return {name: (quantity.parse_cpu if name == 'cpu'
+                   else quantity.parse_bytes)(amount)
+            for name, amount in (resources or {}).items()}
 
 
 def _has_more(now: observer_module.Observation,

@@ -292,6 +292,40 @@ class RoundTestCase(ControllerTestCase):
         self._round()
         self.assertEqual(1, len(self.patches))
 
+    def test_amounts_in_the_words_of_the_api_server_are_no_change(self):
+        self.observer.observe.return_value = _observation(1_000_000)
+        self.claimed = {'uid': (0, 5_000_000)}
+        self._round()
+        status = self.node['status']
+        self.assertEqual(('1000000', '5000000'), (
+            status['allocatable']['cpu'], status['allocatable']['memory']))
+        for kind in ('allocatable', 'capacity'):
+            status[kind].update(cpu='1M', memory='5M')
+        self._round()
+        self.assertEqual(1, len(self.patches))
+
+    def test_what_others_put_into_its_status_is_no_change(self):
+        self._round()
+        status = self.node['status']
+        for kind in ('allocatable', 'capacity'):
+            status[kind]['example.com/dongle'] = '4'
+        status['addresses'].append(
+            {'type': 'ExternalIP', 'address': '192.0.2.1'})
+        self._round()
+        self.assertEqual(1, len(self.patches))
+
+    def test_what_others_changed_of_ours_is_written_again(self):
+        self._round()
+        wanted = copy.deepcopy(self.node['status'])
+        for spoil in (lambda status: status['allocatable'].update(cpu='9'),
+                      lambda status: status['capacity'].pop('pods'),
+                      lambda status: status['addresses'].pop(0)):
+            spoil(self.node['status'])
+            self._round()
+            self.assertEqual(wanted['allocatable'],
+                             self.node['status']['allocatable'])
+        self.assertEqual(4, len(self.patches))
+
 
 class RunTestCase(ControllerTestCase):
 
