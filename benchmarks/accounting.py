@@ -79,6 +79,14 @@ def served(metrics: str) -> collections.Counter:
     return counts
 
 
+def called(metrics: str) -> collections.Counter:
+    """Return what an agent has called, by service and call."""
+    counts: collections.Counter = collections.Counter()
+    for labels, value in samples(metrics, 'zun_vk_api_calls_total'):
+        counts[f'{labels["service"]}: {labels["call"]}'] += int(value)
+    return counts
+
+
 def fetched(url: str) -> str:
     """Return the text at a URL of this machine."""
     with urllib.request.urlopen(url, timeout=10) as answer:

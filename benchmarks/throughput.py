@@ -18,16 +18,15 @@ with the API server, etcd and the load itself.
 """
 
 import argparse
-import collections
 import contextlib
 import pathlib
 import statistics
 import tempfile
 import typing
 
-from benchmarks import accounting
 from benchmarks import children
 from benchmarks import common
+from benchmarks import meter
 from benchmarks import profiler
 from benchmarks import setting
 from zun_vk.tests.fixtures import kubernetes
@@ -53,11 +52,6 @@ class Run:
         self._number = number
         self._cloud = cloud
         self._deadline = deadline
-        self._others = {
-            'api_server': accounting.Usage(kube.server_pid),
-            'etcd': accounting.Usage(kube.etcd.pid)}
-        if cloud:
-            self._others['cloud'] = cloud.usage
 
     def measure(self, log: pathlib.Path) -> dict:
         """Warm up, put the load on, take it off, and tell."""
@@ -68,14 +62,15 @@ class Run:
                 log=log) as load:
             for verb in ('create', 'delete'):
                 load.ask(f'{verb} warm {_WARM_UP}')
-            self._others['load'] = load.usage
             return self._loaded(load)
 
     def _loaded(self, load: children.Child) -> dict:
+        charged = meter.Meter(self._kube, self._node, self._cloud,
+                              load=load.usage)
         usage = self._node.usage
         memory = {'start': usage.memory()}
         usage.forget_peak()
-        before = self._spent()
+        before = charged.read()
         result: dict[str, typing.Any] = {'pods': self._number}
         for verb, name in (('create', 'ready'), ('delete', 'gone')):
             took = load.ask(f'{verb} pod {self._number}')
@@ -85,28 +80,13 @@ class Run:
                        f'{took["seconds"]:.1f} s, '
                        f'{took["pods_per_second"]} pods/s')
             result[name] = took
-        after = self._spent()
+        after = charged.read()
         memory.update(peak=usage.peak(), after=usage.memory())
         result['memory_mib'] = memory
-        result |= self._per_pod(before, after)
+        result |= self._per_pod(meter.used(before, after))
         return result
 
-    def _spent(self) -> dict[str, collections.Counter]:
-        served = accounting.served(self._kube.metrics())
-        spent = {
-            'cpu': collections.Counter({
-                name: usage.cpu() for name, usage in
-                {'node': self._node.usage, **self._others}.items()}),
-            'served': served}
-        if self._cloud:
-            spent['zun'] = collections.Counter(
-                self._cloud.ask('counts')['zun'])
-        if self._node.metrics:
-            spent['calls'] = _calls(accounting.fetched(self._node.metrics))
-        return spent
-
-    def _per_pod(self, before: dict, after: dict) -> dict:
-        used = {kind: after[kind] - before[kind] for kind in after}
+    def _per_pod(self, used: meter.Reading) -> dict:
         writes = {key: count for key, count in used['served'].items()
                   if key.split()[0] in _WRITES
                   and key.split()[1] in _OF_PODS}
@@ -128,13 +108,6 @@ class Run:
                   for name, count in sorted(counts.items()) if count}
         return {**shares, 'sum': round(sum(counts.values())
                                        / self._number, 3)}
-
-
-def _calls(text: str) -> collections.Counter:
-    counts: collections.Counter = collections.Counter()
-    for labels, value in accounting.samples(text, 'zun_vk_api_calls_total'):
-        counts[f'{labels["service"]}: {labels["call"]}'] += int(value)
-    return counts
 
 
 def run(number: int, rounds: int, with_kwok: bool, options: dict,

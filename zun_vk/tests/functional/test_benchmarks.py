@@ -51,3 +51,17 @@ class BenchmarksTestCase(base.BaseTestCase):
         self.assertEqual(
             1, run['zun_calls_per_pod']['DELETE /v1/capsules/{ident}'])
         self.assertLessEqual(run['kubernetes_writes_per_pod']['sum'], 3)
+
+    def test_idle_tells_what_happens_at_rest(self):
+        result = self._run('idle', '--pods', '10', '--seconds', '4',
+                           '--settle', '0')
+        self.assertEqual((1, 10), (result['few']['pods'],
+                                   result['many']['pods']))
+        for run in (result['few'], result['many']):
+            self.assertLess(0, run['memory_mib'])
+            self.assertIn('node', run['cpu_percent'])
+            self.assertIn('patch lease', run['kubernetes_calls'])
+            self.assertIn('PATCH leases', run['kubernetes_writes'])
+            self.assertNotIn('POST pods', run['kubernetes_writes'])
+            self.assertNotIn('POST /v1/capsules', run['zun'])
+        self.assertLess(0, result['budgets']['memory_mib']['measured'])
