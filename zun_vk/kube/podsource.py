@@ -49,7 +49,7 @@ class PodSource:
         items = list(first['items'])
         token = first['metadata'].get('continue')
         while token:
-            page = self._page(_continue=token)
+            page = self._page(**{'continue': token})
             items += page['items']
             token = page['metadata'].get('continue')
         return {'metadata': first['metadata'], 'items': items}

@@ -281,11 +281,11 @@ class IdentityTestCase(ClientTestCase):
         self.assertNotIn('Authorization', self.api.seen[-1].headers)
 
     def test_new_credentials_count_from_the_next_call_on(self):
-        before = self.client.api
+        before = self.client.transport
         self.client.use(self.credentials(self.pair))
         self.client.get_node('n')
         self.assertNotIn('Authorization', self.api.seen[-1].headers)
-        self.assertIsNot(before, self.client.api)
+        self.assertIsNot(before, self.client.transport)
 
     def test_a_watch_outlives_a_change_of_credentials(self):
         stream = self.client.open_watch(60)
