@@ -19,8 +19,9 @@ import prometheus_client
 from zun_vk import version
 
 API_CALLS = prometheus_client.Counter(
-    'zun_vk_api_calls_total', 'Calls to remote services.',
-    ['service', 'call', 'outcome'])
+    'zun_vk_api_calls_total',
+    'Calls to remote services, by HTTP status or what came in its place.',
+    ['service', 'call', 'code'])
 API_SECONDS = prometheus_client.Histogram(
     'zun_vk_api_call_seconds', 'Time remote services took to answer.',
     ['service', 'call'])

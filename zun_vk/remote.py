@@ -11,38 +11,86 @@
 # under the License.
 """What every call to a remote service shares: a timer, a counter, errors."""
 
-import contextlib
 import datetime
 import email.utils
+import functools
+import http
 import math
 import time
-import typing
 
 from zun_vk import exceptions
 from zun_vk import metrics
 
 # Seconds; a service that asks for a longer pause is asked again after it.
 _LONGEST_PAUSE = 300.0
+_REGISTERED = frozenset(map(int, http.HTTPStatus))
+# The first that fits counts.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (exceptions.NotSent, 'not_sent'),
+    (exceptions.Unreachable, 'unreachable'),
+    (exceptions.Unavailable, 'broken'),
+    (BaseException, 'error'),
+)
+# The time series of each call: found here at a tenth of what labels() takes.
+_counter = functools.cache(metrics.API_CALLS.labels)
+_timer = functools.cache(metrics.API_SECONDS.labels)
 
 
-@contextlib.contextmanager
-def measured(service: str, call: str) -> typing.Iterator[None]:
-    """Count and time one call; the outcome is the class of its error.
+class Measured:
+    """One call in progress; counted and timed as it ends.
+
+    Whoever makes the call sets ``status``, the HTTP status of an answer
+    that is no error, where it gets to see it.
+    """
+
+    __slots__ = ('_call', '_service', '_started', 'status')
+
+    def __init__(self, service: str, call: str):
+        self.status = 0
+        self._service = service
+        self._call = call
+
+    def __enter__(self) -> 'Measured':
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None,
+                 error: BaseException | None, _traceback: object) -> None:
+        seconds = time.monotonic() - self._started
+        code = code_of(error) if error else _text(self.status) or '2xx'
+        _counter(self._service, self._call, code).inc()
+        _timer(self._service, self._call).observe(seconds)
+
+
+def measured(service: str, call: str) -> Measured:
+    """Return what counts and times one call, to be used by ``with``.
 
     :param service: kubernetes, keystone, zun or placement
     :param call: name of the call, from a small fixed set
     """
-    started = time.monotonic()
-    outcome = 'ok'
-    try:
-        yield
-    except BaseException as error:
-        outcome = type(error).__name__
-        raise
-    finally:
-        metrics.API_CALLS.labels(service, call, outcome).inc()
-        metrics.API_SECONDS.labels(service, call).observe(
-            time.monotonic() - started)
+    return Measured(service, call)
+
+
+def code_of(error: BaseException) -> str:
+    """Return what a failed call is counted as: HTTP status or a word.
+
+    ``unreachable``: no answer came; ``not_sent``: nobody was asked;
+    ``broken``: an answer came and made no sense; ``error``: anything else.
+    """
+    status = error.status if isinstance(
+        error, exceptions.RemoteError) else 0
+    return _text(status) or next(
+        word for kind, word in _WORDS if isinstance(error, kind))
+
+
+def _text(status: int) -> str:
+    """Return an HTTP status as text, '' for none.
+
+    Of the registered ones only: a label has no end of values else.
+    """
+    if not status:
+        return ''
+    return str(status) if status in _REGISTERED else 'other'
 
 
 def from_status(service: str, status: int, message: str,

@@ -213,7 +213,7 @@ class KubeClient:
         :param server_timeout: seconds after which the server ends the watch
         """
         return self.transport.stream(
-            f'{_CORE}/pods', SILENCE, watch=True,
+            'watch pods', f'{_CORE}/pods', SILENCE, watch=True,
             timeout_seconds=server_timeout, **params)
 
     def _get(self, call: str, path: str, **params) -> dict:

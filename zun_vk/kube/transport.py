@@ -80,9 +80,10 @@ class Transport:
         :param query: parameters, as ``parameters`` takes them
         :raises RemoteError: the API server refuses, fails or is away
         """
-        with remote.measured(SERVICE, call):
+        with remote.measured(SERVICE, call) as measured:
             response = self._open(method, path, body, content_type, query,
                                   self._timeout, preload_content=True)
+            measured.status = response.status
             try:
                 answer = json.loads(response.data)
             except ValueError as error:
@@ -93,16 +94,19 @@ class Transport:
                     SERVICE, f'{call}: an answer that is no object')
             return answer
 
-    def stream(self, path: str, silence: float,
+    def stream(self, call: str, path: str, silence: float,
                **query: typing.Any) -> urllib3.BaseHTTPResponse:
         """Send a GET and return its answer unread.
 
         :param silence: seconds without a byte after which reading fails
         """
-        return self._open(
-            'GET', path, None, JSON, query,
-            urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=silence),
-            preload_content=False)
+        with remote.measured(SERVICE, call) as measured:
+            response = self._open(
+                'GET', path, None, JSON, query,
+                urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=silence),
+                preload_content=False)
+            measured.status = response.status
+            return response
 
     def _open(self, method: str, path: str, body: dict | None,
               content_type: str, query: dict[str, typing.Any],

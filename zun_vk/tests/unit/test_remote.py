@@ -11,6 +11,7 @@
 # under the License.
 import datetime
 import email.utils
+import http
 
 import hypothesis
 from hypothesis import strategies as st
@@ -81,25 +82,73 @@ class SecondsToWaitTestCase(base.BaseTestCase):
 
 class MeasuredTestCase(base.BaseTestCase):
 
-    def _count(self, call, outcome):
+    def _count(self, call, code):
         return prometheus_client.REGISTRY.get_sample_value(
             'zun_vk_api_calls_total',
-            {'service': 'test', 'call': call, 'outcome': outcome}) or 0
+            {'service': 'test', 'call': call, 'code': code}) or 0
 
-    def _measure(self, call, error=None):
-        with remote.measured('test', call):
+    def _measure(self, call, error=None, status=0):
+        with remote.measured('test', call) as measured:
             if error:
                 raise error
+            measured.status = status
 
-    def test_a_call_is_counted_by_its_outcome(self):
-        self._measure('works')
-        self.assertEqual(1, self._count('works', 'ok'))
+    def test_a_call_is_counted_by_its_status(self):
+        self._measure('works', status=201)
+        self.assertEqual(1, self._count('works', '201'))
         self.assertRaises(
             exceptions.Conflict, self._measure, 'conflicts',
             exceptions.Conflict('test', 'words', 409))
-        self.assertEqual(1, self._count('conflicts', 'Conflict'))
+        self.assertEqual(1, self._count('conflicts', '409'))
+
+    def test_a_success_whose_status_nobody_saw_is_a_success(self):
+        self._measure('unseen')
+        self.assertEqual(1, self._count('unseen', '2xx'))
+
+    def test_an_answer_that_makes_no_sense_is_no_success(self):
+        def read():
+            with remote.measured('test', 'breaks') as measured:
+                measured.status = 200
+                raise exceptions.Unavailable('test', 'broken answer')
+        self.assertRaises(exceptions.Unavailable, read)
+        self.assertEqual(1, self._count('breaks', 'broken'))
+        self.assertEqual(0, self._count('breaks', '200'))
 
     def test_other_errors_pass_and_are_no_success(self):
         self.assertRaises(ZeroDivisionError, self._measure, 'crashes',
                           ZeroDivisionError())
-        self.assertEqual(0, self._count('crashes', 'ok'))
+        self.assertEqual(1, self._count('crashes', 'error'))
+        self.assertEqual(0, self._count('crashes', '2xx'))
+
+    def test_every_call_is_timed(self):
+        self._measure('timed')
+        self.assertRaises(exceptions.NotSent, self._measure, 'timed',
+                          exceptions.NotSent('test', 'words'))
+        self.assertEqual(2, prometheus_client.REGISTRY.get_sample_value(
+            'zun_vk_api_call_seconds_count',
+            {'service': 'test', 'call': 'timed'}))
+
+
+class CodeOfTestCase(base.BaseTestCase):
+
+    def test_where_no_answer_came_a_word_tells_why(self):
+        for error, word in (
+                (exceptions.Unreachable('test', 'words'), 'unreachable'),
+                (exceptions.NotSent('test', 'words'), 'not_sent'),
+                (exceptions.NotHolder('test', 'words'), 'not_sent'),
+                (exceptions.Unavailable('test', 'words'), 'broken'),
+                (exceptions.Rejected('test', 'words'), 'error'),
+                (KeyboardInterrupt(), 'error')):
+            self.assertEqual(word, remote.code_of(error), error)
+
+    def test_the_status_of_an_answer_is_its_code(self):
+        for status in (302, 404, 409, 429, 500, 503):
+            self.assertEqual(str(status), remote.code_of(
+                remote.from_status('test', status, 'words')))
+
+    @hypothesis.given(st.integers())
+    def test_no_peer_can_make_up_codes(self, status):
+        code = remote.code_of(
+            exceptions.Unavailable('test', 'words', status))
+        self.assertTrue(code in ('other', 'broken')
+                        or http.HTTPStatus(int(code)), code)

@@ -18,6 +18,7 @@ import ssl
 import threading
 
 from oslotest import base
+import prometheus_client
 
 from zun_vk import exceptions
 from zun_vk.kube import client
@@ -90,6 +91,20 @@ class CallsTestCase(ClientTestCase):
                 self.assertEqual(kind, request.headers['Content-Type'])
             self.assertEqual('Bearer s3cret-token',
                              request.headers['Authorization'])
+
+    def test_each_call_is_counted_by_the_status_of_its_answer(self):
+        def count(call, code):
+            return prometheus_client.REGISTRY.get_sample_value(
+                'zun_vk_api_calls_total',
+                {'service': 'kubernetes', 'call': call, 'code': code}) or 0
+        counted = (('create event', '201'), ('watch pods', '200'))
+        before = [count(*each) for each in counted]
+        self._answer(201, {})
+        self.client.create_event('ns', {'metadata': {},
+                                        'involvedObject': {}})
+        self.client.open_watch(60).close()
+        self.assertEqual([number + 1 for number in before],
+                         [count(*each) for each in counted])
 
     def test_a_pod_is_removed_at_once_and_only_if_it_is_the_one(self):
         self.client.remove_pod('ns', 'p', 'u')
