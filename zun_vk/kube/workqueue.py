@@ -126,6 +126,7 @@ class WorkQueue:
     def __len__(self) -> int:
         """Return how many keys wait for a free worker now."""
         with self._changed:
+            self._add_due()
             return len(self._ready)
 
     # Below here the caller holds the lock.

@@ -142,6 +142,13 @@ class WorkQueueTestCase(base.BaseTestCase):
         self.queue.forget('never seen')
         self.assertEqual(1, self.queue.retry('a'))
 
+    def test_a_key_that_is_due_waits_for_a_worker(self):
+        # As all others do while the workers are busy: none has asked yet.
+        self.queue.add_after('a', 5)
+        self.assertEqual(0, len(self.queue))
+        self.clock.now += 5
+        self.assertEqual(1, len(self.queue))
+
     def test_shut_down_hands_out_nothing_more(self):
         self.queue.add('a')
         self.queue.shut_down()
@@ -320,6 +327,7 @@ class _Machine(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def nothing_is_queued_twice(self):
+        self._pass_due()
         assert len(self.queue) == len(self.ready)
 
     def teardown(self):
