@@ -28,9 +28,10 @@ API_SECONDS = prometheus_client.Histogram(
 THROTTLE_SECONDS = prometheus_client.Counter(
     'zun_vk_throttle_wait_seconds_total',
     'Time that calls waited for their turn, together.', ['service'])
-SYNCS = prometheus_client.Counter(
-    'zun_vk_pod_syncs_total', 'Looks of a worker at a pod, by result.',
-    ['result'])
+SYNC_SECONDS = prometheus_client.Histogram(
+    'zun_vk_pod_sync_duration_seconds',
+    'Time a worker took to look at a pod and act, by result.', ['result'],
+    buckets=(.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60))
 STATUS_WRITES = prometheus_client.Counter(
     'zun_vk_pod_status_writes_total', 'Pod statuses written, by result.',
     ['result'])
@@ -52,6 +53,10 @@ LEASE_HELD = prometheus_client.Gauge(
     ['node'])
 BUILD = prometheus_client.Gauge(
     'zun_vk_build_info', 'Version of the running agent.', ['version'])
+
+# A rate needs to see them at 0 first.
+for _result in ('ok', 'retried', 'crashed'):
+    SYNC_SECONDS.labels(_result)
 
 
 def serve(address: str, port: int) -> None:

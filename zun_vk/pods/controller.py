@@ -172,19 +172,21 @@ class PodController:
             uid = self._queue.get(timeout=60)
             if uid is None:
                 continue
+            started, result = self._clock(), 'ok'
             try:
                 self._sync(uid)
-                metrics.SYNCS.labels('ok').inc()
             except exceptions.RemoteError as error:
-                metrics.SYNCS.labels('retried').inc()
+                result = 'retried'
                 LOG.debug('Pod %s will be tried again: %s', uid, error)
                 self._queue.retry(uid, error.retry_after)
             except Exception:  # the top of a thread
-                metrics.SYNCS.labels('crashed').inc()
+                result = 'crashed'
                 LOG.exception('Pod %s could not be handled', uid)
                 self._queue.retry(uid)
             finally:
                 self._queue.done(uid)
+                metrics.SYNC_SECONDS.labels(result).observe(
+                    self._clock() - started)
 
     def _sync(self, uid: str) -> None:
         pod = self._pods.get(uid)

@@ -14,6 +14,7 @@ import threading
 from unittest import mock
 
 from oslotest import base
+import prometheus_client
 
 from zun_vk import exceptions
 from zun_vk.cloud import placement
@@ -884,6 +885,27 @@ class WorkTestCase(ControllerTestCase):
         for uid in ('bad', 'good'):
             self.queue.add(uid)
         self._work(lambda: self.pods['good'].get('status'))
+
+    def test_every_look_is_timed_by_its_result(self):
+        def look(uid):
+            self.clock.now += 0.25  # no retry comes due
+            if uid == 'refused':
+                raise exceptions.Unreachable('kubernetes', 'refused')
+            if uid == 'buggy':
+                raise ZeroDivisionError('bug')
+
+        def figures(what):
+            return [prometheus_client.REGISTRY.get_sample_value(
+                f'zun_vk_pod_sync_duration_seconds_{what}',
+                {'result': result}) for result in ('ok', 'retried',
+                                                   'crashed')]
+
+        counts, seconds = figures('count'), figures('sum')
+        self.mirror.get.side_effect = look
+        for uid in ('gone', 'refused', 'buggy'):
+            self.queue.add(uid)
+        self._work(lambda: figures('count') == [n + 1 for n in counts])
+        self.assertEqual([n + 0.25 for n in seconds], figures('sum'))
 
     def test_a_remote_failure_is_tried_again_later(self):
         self._running(deleted=True)
