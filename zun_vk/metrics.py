@@ -35,6 +35,12 @@ SYNC_SECONDS = prometheus_client.Histogram(
 STATUS_WRITES = prometheus_client.Counter(
     'zun_vk_pod_status_writes_total', 'Pod statuses written, by result.',
     ['result'])
+STATUS_SECONDS = prometheus_client.Histogram(
+    'zun_vk_pod_status_latency_seconds',
+    'Time from when a status was known to when it was written; of one that '
+    'took the place of others that waited, since the oldest of them.',
+    buckets=(.005, .01, .025, .05, .1, .25, .5, .75, 1, 2.5, 5, 10, 30, 60,
+             300))
 EVENTS_DROPPED = prometheus_client.Counter(
     'zun_vk_events_dropped_total',
     'Events not written: the queue was full or the API server refused.')
@@ -57,6 +63,8 @@ BUILD = prometheus_client.Gauge(
 # A rate needs to see them at 0 first.
 for _result in ('ok', 'retried', 'crashed'):
     SYNC_SECONDS.labels(_result)
+for _result in ('written', 'retried', 'dropped'):
+    STATUS_WRITES.labels(_result)
 
 
 def serve(address: str, port: int) -> None:

@@ -56,8 +56,10 @@ class StatusWriter:
         self._changed = threading.Condition()
         self._wanted: collections.OrderedDict[str, tuple[dict, dict]] = (
             collections.OrderedDict())
-        # UIDs of the pods that a thread writes now.
-        self._writing: set[str] = set()
+        # UIDs of the pods that a thread writes now, and since when there is
+        # something to write: monotonic seconds, as those of the next.
+        self._writing: dict[str, float] = {}
+        self._waiting_since: dict[str, float] = {}
         # UIDs of the pods whose last write failed: it may have been done.
         self._unsure: set[str] = set()
         self._pause = backoff.Backoff(0.5, 30.0)
@@ -75,6 +77,7 @@ class StatusWriter:
         with self._changed:
             if self._is_news(uid, pod, status):
                 self._wanted[uid] = (pod, status)
+                self._waiting_since.setdefault(uid, time.monotonic())
                 self._changed.notify()
 
     def newest(self, pod: dict) -> dict:
@@ -90,9 +93,10 @@ class StatusWriter:
         """Drop what is kept of a pod that is gone."""
         with self._changed:
             self._wanted.pop(uid, None)
+            self._waiting_since.pop(uid, None)
             self._written.pop(uid, None)
             # A thread that writes it now will keep nothing of it.
-            self._writing.discard(uid)
+            self._writing.pop(uid, None)
             self._unsure.discard(uid)
 
     def run(self, stop: threading.Event) -> None:
@@ -141,7 +145,7 @@ class StatusWriter:
                 uid = next((uid for uid in self._wanted
                             if uid not in self._writing), None)
                 if uid is not None and early <= 0:
-                    self._writing.add(uid)
+                    self._writing[uid] = self._waiting_since.pop(uid)
                     return uid, *self._wanted.pop(uid)
                 self._changed.wait(early if uid is not None else None)
         return None
@@ -155,17 +159,17 @@ class StatusWriter:
         """
         uid, pod, status = taken
         with self._changed:
-            kept = uid in self._writing
-            self._writing.discard(uid)
+            since = self._writing.pop(uid, None)
             now = time.monotonic()
             if done:
                 self._pause.reset()
                 self._unsure.discard(uid)
             else:
                 metrics.STATUS_WRITES.labels('retried').inc()
-                if kept:
+                if since is not None:
                     self._unsure.add(uid)
                     self._keep(uid, pod, status)
+                    self._waiting_since[uid] = since
                 if now >= self._not_before:
                     # The first of those that failed together.
                     self._not_before = now + self._pause.next()
@@ -182,6 +186,7 @@ class StatusWriter:
             # Not newest(): the watch may be older than ``pod``.
             newest = self._newest(uid, pod)
             unsure = uid in self._unsure
+            since = self._writing.get(uid, time.monotonic())
         if pod_status.is_terminal(newest) or not (
                 unsure or _worth_writing(newest, status)):
             return
@@ -201,6 +206,7 @@ class StatusWriter:
             _dropped(pod, error)
             return
         metrics.STATUS_WRITES.labels('written').inc()
+        metrics.STATUS_SECONDS.observe(time.monotonic() - since)
         with self._changed:
             if uid in self._writing:
                 self._written[uid] = written

@@ -15,6 +15,7 @@ import threading
 from unittest import mock
 
 from oslotest import base
+import prometheus_client
 
 from zun_vk import exceptions
 from zun_vk import health
@@ -88,6 +89,29 @@ class StatusWriterTestCase(base.BaseTestCase):
     def _failed(self, pod):
         return status.failed(pod, _HOST, _AT, 'Lost', 'gone')
 
+    @staticmethod
+    def _clock():
+        return mock.patch.object(writer.time, 'monotonic', autospec=True,
+                                 return_value=1000.0)
+
+    def _timed(self, call):
+        """Return how many statuses the call timed, and their seconds."""
+        def figures():
+            return [prometheus_client.REGISTRY.get_sample_value(
+                f'zun_vk_pod_status_latency_seconds_{what}')
+                for what in ('count', 'sum')]
+        before = figures()
+        call()
+        return tuple(now - then for now, then
+                     in zip(figures(), before, strict=True))
+
+    def _write_one(self):
+        """Write what is first, as a thread of the writer does."""
+        self.writer._not_before = float('-inf')
+        taken = self.writer._take(self.stop)
+        done = self.health.attempt('write', self.writer._write, *taken)
+        self.writer._give_back(taken, done)
+
     def test_a_published_status_is_written_and_told(self):
         pod = self._pod()
         self._start()
@@ -96,6 +120,57 @@ class StatusWriterTestCase(base.BaseTestCase):
         namespace, name, patch = self._patches()[0]
         self.assertEqual(('shop', 'web'), (namespace, name))
         self.assertEqual('Pending', patch['status']['phase'])
+
+    def test_a_status_is_timed_from_when_it_was_known(self):
+        pod = self._pod()
+        with self._clock() as clock:
+            self.writer.publish(pod, self._pending(pod))
+            clock.return_value += 0.25
+            # Replaces what has waited since then.
+            self.writer.publish(pod, self._running(pod))
+            clock.return_value += 0.5
+            self.assertEqual((1, 0.75), self._timed(self._write_one))
+
+    def test_a_status_that_failed_to_be_written_is_timed_from_its_start(self):
+        pod = self._pod()
+        with self._clock() as clock:
+            self.client.patch_pod_status.side_effect = (
+                exceptions.Unreachable('kubernetes', 'refused'))
+            self.writer.publish(pod, self._pending(pod))
+            clock.return_value += 1
+            self.assertEqual((0, 0), self._timed(self._write_one))
+            self.client.patch_pod_status.side_effect = self._patched
+            self.writer.publish(pod, self._running(pod))
+            clock.return_value += 1
+            self.assertEqual((1, 2), self._timed(self._write_one))
+
+    def test_a_status_that_comes_during_a_write_is_timed_on_its_own(self):
+        pod = self._pod()
+
+        def patched(namespace, name, patch):
+            clock.return_value += 2
+            self.writer.publish(pod, self._running(pod))
+            clock.return_value += 1
+            return self._patched(namespace, name, patch)
+
+        with self._clock() as clock:
+            self.client.patch_pod_status.side_effect = patched
+            self.writer.publish(pod, self._pending(pod))
+            self.assertEqual((1, 3), self._timed(self._write_one))
+            self.client.patch_pod_status.side_effect = self._patched
+            self.assertEqual((1, 1), self._timed(self._write_one))
+
+    def test_as_many_are_timed_as_are_written(self):
+        pod = self._pod()
+
+        def goes(namespace, name, patch):
+            self.writer.forget('uid-of-web')
+            return self._patched(namespace, name, patch)
+
+        self.client.patch_pod_status.side_effect = goes
+        with self._clock():
+            self.writer.publish(pod, self._pending(pod))
+            self.assertEqual((1, 0), self._timed(self._write_one))
 
     def test_a_patch_names_the_uid_so_no_other_pod_is_changed(self):
         pod = self._pod()
@@ -275,7 +350,7 @@ class StatusWriterTestCase(base.BaseTestCase):
             self.writer._give_back(taken, done)
             self.assertTrue(went.is_set())
             for kept in (self.writer._wanted, self.writer._written,
-                         self.writer._writing):
+                         self.writer._writing, self.writer._waiting_since):
                 self.assertFalse(kept)
 
     def test_a_conflict_over_the_same_pod_is_tried_again(self):

@@ -193,6 +193,11 @@ class _Machine(stateful.RuleBasedStateMachine):
     # What must hold
 
     @stateful.invariant()
+    def whatever_waits_has_a_time_since_when(self):
+        assert (self.writer._wanted.keys()
+                == self.writer._waiting_since.keys())
+
+    @stateful.invariant()
     def nothing_older_follows_something_newer(self):
         for uid, marks in self.api.applied.items():
             order = [status['mark'] for status in self.published[uid]]
