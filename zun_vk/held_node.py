@@ -22,6 +22,7 @@ import typing
 from oslo_config import cfg
 
 from zun_vk import health as health_module
+from zun_vk import metrics
 from zun_vk import threads
 from zun_vk.cloud import placement
 from zun_vk.cloud import sessions
@@ -102,9 +103,12 @@ class HeldNode:
                 placement.PlacementClient(access), which.zone),
             health, self._recorder, self._pods.claims,
             self._pods.capacity_grew)
+        self._figures = metrics.NodeFigures(
+            which.name, self._queue.__len__, self._capsule_statuses)
 
     def start(self) -> None:
         """Start all threads; does not wait for them."""
+        metrics.HELD_NODES.add(self._figures)
         stop, spawn = self._threads.stop, self._threads.spawn
         spawn('events', self._recorder.run, stop)
         spawn('node', self._nodes.run, stop, self._on_registered)
@@ -118,6 +122,7 @@ class HeldNode:
 
     def stop(self) -> None:
         """Tell all threads to end; does not wait for them."""
+        metrics.HELD_NODES.remove(self._figures)
         self._threads.stop.set()
         self._queue.shut_down()
         self._recorder.wake()
@@ -139,6 +144,10 @@ class HeldNode:
         return admission.Room(
             tuple(_host(provider.total(), provider.free())
                   for provider in providers), len(providers) * per_host)
+
+    def _capsule_statuses(self) -> list[str]:
+        return [capsule.status for uid in self._runtime.uids()
+                for capsule in self._runtime.of_pod(uid)]
 
     def _resync(self) -> None:
         while not self._threads.stop.wait(_RESYNC_INTERVAL):

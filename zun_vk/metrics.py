@@ -14,9 +14,27 @@
 Names follow the Prometheus conventions; no label takes unbounded values.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import threading
+import typing
+
 import prometheus_client
+from prometheus_client import core
+from prometheus_client import registry
 
 from zun_vk import version
+
+# When each series was made: nobody asks, and they are as many again.
+prometheus_client.disable_created_metrics()
+
+_UNKNOWN = 'Unknown'
+# Zun: CONTAINER_STATUSES.
+CAPSULE_STATUSES = (
+    'Error', 'Running', 'Stopped', 'Paused', _UNKNOWN, 'Creating', 'Created',
+    'Deleted', 'Deleting', 'Rebuilding', 'Dead', 'Restarting')
 
 API_CALLS = prometheus_client.Counter(
     'zun_vk_api_calls_total',
@@ -65,6 +83,79 @@ for _result in ('ok', 'retried', 'crashed'):
     SYNC_SECONDS.labels(_result)
 for _result in ('written', 'retried', 'dropped'):
     STATUS_WRITES.labels(_result)
+
+
+class NodeFigures(typing.NamedTuple):
+    """What is asked of a node that this agent holds, at every scrape.
+
+    :param name: of the node
+    :param queue_depth: returns how many pods wait for a worker
+    :param capsule_statuses: returns Zun's status of each of its capsules
+    """
+
+    name: str
+    queue_depth: Callable[[], int]
+    capsule_statuses: Callable[[], Iterable[str]]
+
+
+class HeldNodes(registry.Collector):
+    """Gauges of the nodes that this agent holds now, and of no other.
+
+    Computed when they are asked for: what they tell of pays nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all below
+        self._nodes: dict[str, NodeFigures] = {}
+
+    def add(self, node: NodeFigures) -> None:
+        """Show a node from now on."""
+        with self._lock:
+            self._nodes[node.name] = node
+
+    def remove(self, node: NodeFigures) -> None:
+        """Show a node no more; nothing happens where it is not shown."""
+        with self._lock:
+            if self._nodes.get(node.name) == node:
+                del self._nodes[node.name]
+
+    def collect(self) -> Iterator[core.Metric]:
+        depth = core.GaugeMetricFamily(
+            'zun_vk_pod_queue_depth', 'Pods that wait for a worker.',
+            labels=['node'])
+        capsules = core.GaugeMetricFamily(
+            'zun_vk_capsules', 'Capsules, by their status in Zun.',
+            labels=['node', 'status'])
+        with self._lock:
+            nodes = list(self._nodes.values())
+        for node in nodes:
+            depth.add_metric([node.name], node.queue_depth())
+            for status, number in by_status(node.capsule_statuses()).items():
+                capsules.add_metric([node.name, status], number)
+        yield depth
+        yield capsules
+
+
+def by_status(statuses: Iterable[str]) -> dict[str, int]:
+    """Count capsules by status: every known one, the others as Unknown."""
+    counts = dict.fromkeys(CAPSULE_STATUSES, 0)
+    for status in statuses:
+        counts[status if status in counts else _UNKNOWN] += 1
+    return counts
+
+
+HELD_NODES = HeldNodes()
+prometheus_client.REGISTRY.register(HELD_NODES)
+
+
+def forget_node(name: str) -> None:
+    """Drop what is shown of a node that is not there any more."""
+    for gauge, *labels in ((LEASE_HELD, name),
+                           (CERTIFICATE_END, name, 'client'),
+                           (CERTIFICATE_END, name, 'serving')):
+        # prometheus_client (0.21): it may have none.
+        with contextlib.suppress(KeyError):
+            gauge.remove(*labels)
 
 
 def serve(address: str, port: int) -> None:

@@ -61,6 +61,8 @@ class Slot:
         self.free_since: float | None = None
         # The Node object exists and is as it should be.
         self.registered = threading.Event()
+        # Not held, so far.
+        self._lease_held = metrics.LEASE_HELD.labels(which.name)
         self._conf = conf
         self._owner = identity.Owner(cluster, which.name, which.zone)
         self._throttles = throttles
@@ -111,7 +113,7 @@ class Slot:
         if not self._lease.take():
             return
         LOG.info('Node %s: this agent holds it', self.which.name)
-        metrics.LEASE_HELD.labels(self.which.name).set(1)
+        self._lease_held.set(1)
         self.free_since = None
         self.registered.clear()
         self._lost.clear()
@@ -141,7 +143,7 @@ class Slot:
         """
         self._fence.close()
         self._renewing.stop.set()
-        metrics.LEASE_HELD.labels(self.which.name).set(0)
+        self._lease_held.set(0)
 
     def release(self) -> None:
         """Let another agent take the node that was closed."""
@@ -157,6 +159,7 @@ class Slot:
     def forget(self) -> None:
         """Let the identity go: the node is not looked at any more."""
         self._certifying.stop.set()
+        metrics.forget_node(self.which.name)
 
     def _certify(self) -> None:
         if self._node.ensure(self._certifying.stop):
@@ -166,7 +169,7 @@ class Slot:
     def _renew(self, held: held_node.HeldNode) -> None:
         if self._lease.run(self._renewing.stop, held.resync):
             return
-        metrics.LEASE_HELD.labels(self.which.name).set(0)
+        self._lease_held.set(0)
         held.stop()
         self._lost.set()
 

@@ -15,6 +15,7 @@ import threading
 from unittest import mock
 
 from oslotest import base
+import prometheus_client
 
 from zun_vk import exceptions
 from zun_vk import slot
@@ -88,3 +89,13 @@ class SlotTestCase(base.BaseTestCase):
         made.forget()
 
         self.assertTrue(self.ended.wait(30))
+
+    def test_a_node_that_nobody_holds_is_shown_as_such(self):
+        def shown():
+            return prometheus_client.REGISTRY.get_sample_value(
+                'zun_vk_lease_held', {'node': 'n1'})
+
+        made = self.make()
+        self.assertEqual(0, shown())
+        made.forget()
+        self.assertIsNone(shown())
