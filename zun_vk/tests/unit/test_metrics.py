@@ -9,17 +9,33 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What is scraped."""
+"""What is scraped, and that the documentation tells of all of it."""
+
+import pathlib
+import re
+import textwrap
 
 from oslotest import base
 import prometheus_client
 from prometheus_client import parser
+import yaml
 
+import zun_vk
 from zun_vk import metrics
+
+_ADMIN = pathlib.Path(zun_vk.__file__).parents[1] / 'doc/source/admin'
+_NAME = re.compile(r'\bzun_vk_\w+')
 
 
 def scrape():
     return prometheus_client.generate_latest().decode()
+
+
+def families():
+    """Return the type of each of our metrics, by name."""
+    found = re.findall(r'^# TYPE (zun_vk_\w+) (\w+)$', scrape(), re.MULTILINE)
+    assert len(found) == len(dict(found)), found
+    return dict(found)
 
 
 def series(name):
@@ -27,6 +43,105 @@ def series(name):
     return [(sample.labels, sample.value)
             for family in parser.text_string_to_metric_families(scrape())
             for sample in family.samples if sample.name == name]
+
+
+class NamesTestCase(base.BaseTestCase):
+    """Prometheus: metric and label naming."""
+
+    def test_names_are_lower_case_words(self):
+        for name in families():
+            self.assertRegex(name, r'^zun_vk(_[a-z]+)+$')
+
+    def test_counters_end_in_total_and_nothing_else_does(self):
+        for name, kind in families().items():
+            self.assertEqual(kind == 'counter', name.endswith('_total'), name)
+
+    def test_histograms_end_in_their_base_unit(self):
+        for name, kind in families().items():
+            if kind == 'histogram':
+                self.assertRegex(name, '_(seconds|bytes)$')
+
+    def test_units_are_base_units_at_the_end(self):
+        for name in families():
+            self.assertNotRegex(
+                name, '_(ms|milli|micro|minutes|hours|percent|kib|mib|mb)')
+            if 'seconds' in name:
+                self.assertRegex(name, '_seconds(_total)?$')
+
+    def test_no_name_ends_as_the_parts_of_another_do(self):
+        for name in families():
+            self.assertNotRegex(name, '_(count|sum|bucket|created)$')
+
+    def test_every_series_belongs_to_a_metric(self):
+        known = families()
+        for name in re.findall(r'^(zun_vk_\w+)', scrape(), re.MULTILINE):
+            self.assertIn(_metric(name, known), known)
+
+
+class DocumentationTestCase(base.BaseTestCase):
+
+    def test_every_metric_is_in_the_table_and_no_other(self):
+        listed = re.findall(r'^   \* - ``(zun_vk_\w+)``$',
+                            _text('monitoring'), re.MULTILINE)
+        self.assertEqual(sorted(families()), sorted(listed))
+
+    def test_the_documentation_names_no_metric_that_is_not_there(self):
+        known = families()
+        for page in _ADMIN.glob('*.rst'):
+            for name in re.findall(r'``(zun_vk_\w+)``', page.read_text()):
+                self.assertIn(_metric(name, known), known, page)
+
+    def test_alerts_ask_for_metrics_that_exist(self):
+        known = families()
+        for rule in _rules():
+            for name in _NAME.findall(rule['expr']):
+                self.assertIn(_metric(name, known), known, rule)
+
+    def test_alerts_say_what_is_wrong_in_labels_that_they_have(self):
+        for rule in _rules():
+            self.assertRegex(rule['alert'], '^ZunVk[A-Za-z]+$')
+            summary = rule['annotations']['summary']
+            aggregated = re.search(r'by \((\w+)\)', rule['expr'])
+            if aggregated:
+                self.assertLessEqual(
+                    set(re.findall(r'\$labels\.(\w+)', summary)),
+                    {aggregated[1]})
+
+    def test_brackets_of_expressions_are_closed(self):
+        for rule in _rules():
+            for pair in ('()', '{}', '[]'):
+                self.assertEqual(*map(rule['expr'].count, pair), rule)
+
+    def test_matchers_name_labels_that_the_metrics_have(self):
+        labels = {'zun_vk_api_calls_total': {'service', 'call', 'code'},
+                  'zun_vk_pod_sync_duration_seconds_count': {'result'}}
+        matched = [pair for rule in _rules() for pair in re.findall(
+            r'(zun_vk_\w+)\{\s*(\w+)=', rule['expr'])]
+        self.assertEqual(set(labels), {name for name, _ in matched})
+        for name, label in matched:
+            self.assertIn(label, labels[name])
+
+
+def _text(page):
+    return (_ADMIN / f'{page}.rst').read_text()
+
+
+def _rules():
+    """Return the alerts of the pages that have some."""
+    blocks = re.findall(r'^\.\. code-block:: yaml\n\n((?:   .*\n|\n)+)',
+                        _text('monitoring') + '\n' + _text('identity'),
+                        re.MULTILINE)
+    rules = [rule for block in blocks
+             for rule in yaml.safe_load(textwrap.dedent(block))
+             if 'alert' in rule]
+    assert len(rules) > 8, rules
+    return rules
+
+
+def _metric(name, known):
+    """Return the metric a series is of: histograms have three kinds."""
+    whole = re.sub('_(bucket|count|sum)$', '', name)
+    return whole if known.get(whole) == 'histogram' else name
 
 
 class HeldNodesTestCase(base.BaseTestCase):
