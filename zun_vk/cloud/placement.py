@@ -70,10 +70,11 @@ class PlacementClient:
         """
         adapter = self._access.adapter()
         try:
-            with remote.measured(SERVICE, 'delete allocations'), (
+            with remote.measured(SERVICE, 'delete allocations') as measured, (
                     sessions.translated(SERVICE)):
                 self._guard()
-                adapter.delete(f'/allocations/{consumer}', headers=_HEADERS)
+                measured.status = adapter.delete(
+                    f'/allocations/{consumer}', headers=_HEADERS).status_code
         except exceptions.NotFound:
             return False
         return True
@@ -82,8 +83,10 @@ class PlacementClient:
              read: typing.Callable[[typing.Any], typing.Any],
              query: dict | None = None) -> typing.Any:
         adapter = self._access.adapter()
-        with remote.measured(SERVICE, call), sessions.translated(SERVICE):
+        with remote.measured(SERVICE, call) as measured, (
+                sessions.translated(SERVICE)):
             answer = adapter.get(path, params=query or {}, headers=_HEADERS)
+            measured.status = answer.status_code
             try:
                 return read(answer.json())
             except (ValueError, TypeError, KeyError,

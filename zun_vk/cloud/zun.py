@@ -119,27 +119,32 @@ class ZunClient:
     @contextlib.contextmanager
     def _client(self, call: str) -> typing.Iterator[typing.Any]:
         adapter = self._access.adapter()
+        measured = remote.measured(SERVICE, call)
         client = zun_client.Client(
-            API_VERSION, session=_Session(adapter.session),
+            API_VERSION, session=_Session(adapter.session, measured),
             endpoint_override=adapter.endpoint_override,
             service_type=adapter.service_type)
         gate = self._throttles.at(adapter.endpoint_override or '')
-        with (gate.turn(_PATIENCE), remote.measured(SERVICE, call),
-              _translated(call)):
+        with gate.turn(_PATIENCE), measured, _translated(call):
             yield client
 
 
 class _Session:
-    """A session whose answers python-zunclient can read."""
+    """A session whose answers python-zunclient can read.
 
-    def __init__(self, session: typing.Any):
+    :param measured: the call, told of the status that the client keeps
+    """
+
+    def __init__(self, session: typing.Any, measured: remote.Measured):
         self._session = session
+        self._measured = measured
 
     def __getattr__(self, name: str) -> typing.Any:
         return getattr(self._session, name)
 
     def request(self, *args, **kwargs) -> typing.Any:
         response = self._session.request(*args, **kwargs)
+        self._measured.status = response.status_code
         if 'Retry-After' in response.headers:
             response.headers[_WAIT_HEADER] = response.headers.pop(
                 'Retry-After')

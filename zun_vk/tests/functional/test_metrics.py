@@ -124,7 +124,7 @@ class TestFigures(base.OwnAgentTestCase):
         self.cloud.zun.fail_next('POST', '/v1/capsules', status=429,
                                  headers={'Retry-After': '1'})
         self.running_pod()
-        self.assertEqual({'2xx': 1, '429': 1},
+        self.assertEqual({'202': 1, '429': 1},
                          self._codes('zun', 'create capsule'))
         self.assertEqual({'200': 1}, self._codes('kubernetes', 'watch pods'))
         syncs = self.figures.by('result',
