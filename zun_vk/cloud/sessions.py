@@ -17,6 +17,7 @@ a failing Keystone from a failing service. Never logs a credential.
 """
 
 import contextlib
+import time
 import typing
 
 from keystoneauth1 import adapter as ks_adapter
@@ -31,6 +32,9 @@ from zun_vk import exceptions
 from zun_vk import remote
 
 KEYSTONE = 'keystone'
+# Seconds for which a token and an endpoint are taken to be good without
+# looking. keystoneauth renews a token two minutes before it ends.
+_GOOD_FOR = 5.0
 
 
 class ServiceAccess:
@@ -47,6 +51,9 @@ class ServiceAccess:
         self.group = group
         self._section = conf[group]
         self.session = _session(conf, group, project_id)
+        # The last adapter and the monotonic time it is good until; replaced
+        # whole, by any thread.
+        self._known: tuple[ks_adapter.Adapter, float] | None = None
 
     def adapter(self) -> ks_adapter.Adapter:
         """Return an adapter whose endpoint the catalog has named.
@@ -55,13 +62,18 @@ class ServiceAccess:
         :raises Unreachable: Keystone does not answer
         :raises Rejected: the catalog has no such endpoint
         """
+        known = self._known
+        if known and time.monotonic() < known[1]:
+            return known[0]
         section = self._section
         with remote.measured(KEYSTONE, 'authenticate'), _never_not_found():
             endpoint = section.endpoint_override or self._endpoint()
             self.session.get_token()
-        return ks_adapter.Adapter(
+        adapter = ks_adapter.Adapter(
             self.session, service_type=section.service_type,
             region_name=section.region_name, endpoint_override=endpoint)
+        self._known = adapter, time.monotonic() + _GOOD_FOR
+        return adapter
 
     def _endpoint(self) -> str:
         section = self._section

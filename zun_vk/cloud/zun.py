@@ -19,8 +19,10 @@ a Retry-After header but 413: the header is taken from it and read here.
 
 import contextlib
 import json
+import threading
 import typing
 
+from keystoneauth1 import adapter as ks_adapter
 from zunclient import client as zun_client
 from zunclient import exceptions as zun_exceptions
 
@@ -60,6 +62,8 @@ class ZunClient:
         self._access = access
         self._throttles = throttles
         self._guard = guard
+        # By endpoint; there is one as long as the catalog stays as it is.
+        self._clients: dict[str, _Client] = {}
 
     def list_capsules(self) -> list[dict]:
         """Return all capsules of the project, the oldest first."""
@@ -118,37 +122,54 @@ class ZunClient:
 
     @contextlib.contextmanager
     def _client(self, call: str) -> typing.Iterator[typing.Any]:
-        adapter = self._access.adapter()
-        measured = remote.measured(SERVICE, call)
-        client = zun_client.Client(
-            API_VERSION, session=_Session(adapter.session, measured),
-            endpoint_override=adapter.endpoint_override,
-            service_type=adapter.service_type)
-        gate = self._throttles.at(adapter.endpoint_override or '')
-        with gate.turn(_PATIENCE), measured, _translated(call):
-            yield client
+        access = self._access.adapter()
+        endpoint = access.endpoint_override or ''
+        gate = self._throttles.at(endpoint)
+        client = self._clients.get(endpoint) or self._connect(access)
+        with (gate.turn(_PATIENCE), remote.measured(SERVICE, call) as measured,
+              _translated(call)):
+            yield client.client
+            measured.status = client.session.status()
+
+    def _connect(self, access: ks_adapter.Adapter) -> '_Client':
+        """Return a client for one endpoint, kept for the calls to come.
+
+        python-zunclient lists its own files whenever one is made.
+        """
+        session = _Session(access.session)
+        made = _Client(zun_client.Client(
+            API_VERSION, session=session, service_type=access.service_type,
+            endpoint_override=access.endpoint_override), session)
+        self._clients[access.endpoint_override or ''] = made
+        return made
 
 
 class _Session:
-    """A session whose answers python-zunclient can read.
+    """A session whose answers python-zunclient can read."""
 
-    :param measured: the call, told of the status that the client keeps
-    """
-
-    def __init__(self, session: typing.Any, measured: remote.Measured):
+    def __init__(self, session: typing.Any):
         self._session = session
-        self._measured = measured
+        self._seen = threading.local()
 
     def __getattr__(self, name: str) -> typing.Any:
         return getattr(self._session, name)
 
     def request(self, *args, **kwargs) -> typing.Any:
         response = self._session.request(*args, **kwargs)
-        self._measured.status = response.status_code
+        self._seen.status = response.status_code
         if 'Retry-After' in response.headers:
             response.headers[_WAIT_HEADER] = response.headers.pop(
                 'Retry-After')
         return response
+
+    def status(self) -> int:
+        """Return the HTTP status of the last answer to this thread."""
+        return self._seen.status
+
+
+class _Client(typing.NamedTuple):
+    client: typing.Any
+    session: _Session
 
 
 def _page(client: typing.Any, marker: str | None) -> tuple[list[dict], bool]:
