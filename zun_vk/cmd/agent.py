@@ -22,6 +22,10 @@ from oslo_service import backend  # noqa: E402
 
 backend.init_backend(backend.BackendType.THREADING)
 
+from zun_vk.kube import lazy  # noqa: E402
+
+lazy.load_classes_late()
+
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 from oslo_reports import guru_meditation_report as gmr  # noqa: E402
