@@ -153,13 +153,14 @@ class KubeClient:
             raise exceptions.NotFound(
                 SERVICE, f'node {self._node} has no pod {namespace}/{name}',
                 404)
-        return items[0]
+        return slimmed(items[0])
 
     def patch_pod_status(self, namespace: str, name: str,
                          patch: dict) -> dict:
-        return self._patch('patch pod status',
-                           _path(_in('pods', '/status'), namespace, name),
-                           patch, transport.STRATEGIC_MERGE)
+        return slimmed(self._patch(
+            'patch pod status',
+            _path(_in('pods', '/status'), namespace, name), patch,
+            transport.STRATEGIC_MERGE))
 
     def remove_pod(self, namespace: str, name: str, uid: str) -> None:
         """Remove the Pod object at once, if it still is the one of ``uid``.
@@ -244,6 +245,17 @@ def has_pod(client: KubeClient, namespace: str, name: str,
     except exceptions.NotFound:
         return False
     return found['metadata']['uid'] == uid
+
+
+def slimmed(pod: typing.Any) -> typing.Any:
+    """Return a pod without what says who wrote which of its fields.
+
+    That is half of it, and pods are kept by the thousand.
+    """
+    metadata = pod.get('metadata') if isinstance(pod, dict) else None
+    if isinstance(metadata, dict):
+        metadata.pop('managedFields', None)
+    return pod
 
 
 def _in(kind: str, more: str | None = None) -> str:

@@ -67,6 +67,8 @@ class PodSource:
                 and isinstance(page.get('metadata'), dict)):
             raise exceptions.Unavailable(
                 kube_client.SERVICE, 'list pods: an answer that is no list')
+        for pod in page['items']:
+            kube_client.slimmed(pod)
         return page
 
 
@@ -119,4 +121,7 @@ def _decode(line: bytes) -> dict:
         event = json.loads(line)
     except ValueError:
         return {'type': 'MALFORMED', 'object': None}
-    return event if isinstance(event, dict) else {'type': 'MALFORMED'}
+    if not isinstance(event, dict):
+        return {'type': 'MALFORMED'}
+    kube_client.slimmed(event.get('object'))
+    return event

@@ -120,6 +120,18 @@ class CallsTestCase(ClientTestCase):
         self.assertEqual(node, self.client.patch_node('n', node))
         self.assertEqual(node, self.api.seen[-1].json)
 
+    def test_pods_come_without_what_says_who_wrote_which_field(self):
+        pod = {'metadata': {'name': 'p', 'managedFields': [{}]}, 'spec': {}}
+        slim = {'metadata': {'name': 'p'}, 'spec': {}}
+        self._answer(200, pod)
+        self.assertEqual(slim, self.client.patch_pod_status('ns', 'p', {}))
+        self._answer(200, {'items': [pod]})
+        self.assertEqual(slim, self.client.get_pod('ns', 'p'))
+
+    def test_what_is_no_pod_is_left_as_it_is(self):
+        for thing in (None, 5, [], {}, {'metadata': None}):
+            self.assertEqual(thing, client.slimmed(thing))
+
     def test_none_in_a_patch_is_sent_for_it_removes(self):
         self.client.patch_pod_status('ns', 'p', {'status': {'podIP': None}})
         self.assertEqual({'status': {'podIP': None}},

@@ -69,6 +69,12 @@ class ListTestCase(base.BaseTestCase):
             self.assertEqual('spec.nodeName=zun-vk',
                              request.query['fieldSelector'])
 
+    def test_who_wrote_which_field_is_left_out(self):
+        page = _page('a')
+        page.body['items'][0]['metadata']['managedFields'] = [{}]
+        self.api.answers.append(page)
+        self.assertEqual([_pod('a')], self.source.list('0')['items'])
+
     def test_a_version_or_page_that_is_gone_is_expired(self):
         self.api.answers.append(http.Response(410, {'message': 'old'}))
         self.assertRaises(exceptions.Expired, self.source.list, '3')
