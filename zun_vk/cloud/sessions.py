@@ -19,6 +19,7 @@ a failing Keystone from a failing service. Never logs a credential.
 import contextlib
 import time
 import typing
+import urllib.parse
 
 from keystoneauth1 import adapter as ks_adapter
 from keystoneauth1 import exceptions as ks_exceptions
@@ -176,8 +177,33 @@ def _project_override(project_id: str | None) -> dict:
 
 def _transport(conf: cfg.ConfigOpts) -> requests.Session:
     """Return a requests session with a connection for every worker."""
-    transport = requests.Session()
+    transport = _Transport()
     for scheme in ('http://', 'https://'):
         transport.mount(scheme, ks_session.TCPKeepAliveAdapter(
             pool_maxsize=conf.pods.workers + 4))
     return transport
+
+
+class _Transport(requests.Session):
+    """A session that looks for proxies once for each server.
+
+    For each request the whole environment would be searched; it does not
+    change while the agent runs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[tuple, typing.Any] = {}
+
+    def merge_environment_settings(
+            self, url: typing.Any, proxies: typing.Any, stream: typing.Any,
+            verify: typing.Any, cert: typing.Any) -> typing.Any:
+        if proxies:
+            return super().merge_environment_settings(
+                url, proxies, stream, verify, cert)
+        parts = urllib.parse.urlsplit(url)
+        key = parts.scheme, parts.netloc, stream, verify, cert
+        if key not in self._known:
+            self._known[key] = super().merge_environment_settings(
+                url, proxies, stream, verify, cert)
+        return self._known[key]

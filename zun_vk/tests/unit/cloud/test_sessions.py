@@ -9,9 +9,14 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import time
+from unittest import mock
+
+import fixtures
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1.exceptions import connection
 from oslotest import base as test_base
+import requests
 
 from zun_vk import exceptions
 from zun_vk.cloud import sessions
@@ -37,6 +42,35 @@ class ServiceAccessTestCase(base.CloudTestCase):
             access.adapter()
         self.assertEqual(
             1, self.cloud.keystone.count('POST', '/v3/auth/tokens'))
+
+    def test_a_token_that_is_good_is_not_looked_at_for_each_call(self):
+        access = self.access()
+        access.adapter()
+        with mock.patch.object(access.session, 'get_token',
+                               autospec=True) as get_token:
+            access.adapter()
+            self.assertEqual([], get_token.mock_calls)
+            with mock.patch('time.monotonic', autospec=True,
+                            return_value=time.monotonic() + 6):
+                access.adapter()
+            self.assertEqual(1, len(get_token.mock_calls))
+
+    def test_each_server_has_the_proxy_that_the_environment_says(self):
+        for name, value in (('http_proxy', 'http://proxy.example:1'),
+                            ('https_proxy', ''),
+                            ('no_proxy', 'near.example')):
+            self.useFixture(fixtures.EnvironmentVariable(name, value))
+        transport = self.access().session.session
+        for _ in range(2):
+            for url, proxy in (
+                    ('http://far.example/a', 'http://proxy.example:1'),
+                    ('http://far.example:8/b', 'http://proxy.example:1'),
+                    ('http://near.example/', None),
+                    ('https://far.example/', None)):
+                found = transport.merge_environment_settings(
+                    url, {}, False, True, None)
+                self.assertEqual(
+                    proxy, requests.utils.select_proxy(url, found['proxies']))
 
     def test_a_token_of_another_project_can_be_had(self):
         access = self.access(project_id=self.cloud.project)
