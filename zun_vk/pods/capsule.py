@@ -32,7 +32,7 @@ _NO_ROOM = ('There are not enough hosts available',
 _EXITED = re.compile(r'Exited\s*\((\d{1,3})\)')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Container:
     """One container of a capsule.
 
@@ -52,7 +52,7 @@ class Container:
     started_at: str | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Capsule:
     """One capsule of this node.
 

@@ -22,7 +22,7 @@ from zun_vk.pods import lifecycle
 from zun_vk.pods import status
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Memory:
     """What this process knows of a pod beyond the API server and Zun.
 

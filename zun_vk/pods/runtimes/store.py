@@ -130,10 +130,12 @@ class CapsuleStore:
         self._first_seen.setdefault(uuid, at)
         if at - self._asked.get(uuid, float('-inf')) < _ASK_AGAIN:
             capsule = dataclasses.replace(capsule, delete_asked=True)
-        before = self._capsules.get(uuid)
+        if self._capsules.get(uuid) == capsule:
+            # The old one stays: what a list brings anew goes at once.
+            return False
         self._capsules[uuid] = capsule
         self._by_uid.setdefault(capsule.uid, set()).add(uuid)
-        return before != capsule
+        return True
 
     def _unlink(self, capsule: capsule_module.Capsule) -> None:
         uuids = self._by_uid.get(capsule.uid, set())
