@@ -66,7 +66,8 @@ class NotYetResolvable(ZunVkError):
 class RemoteError(ZunVkError):
     """A remote service did not do what it was asked.
 
-    :param service: who was asked: kubernetes, keystone, zun, placement
+    :param service: who was asked: kubernetes, keystone, zun, placement,
+        neutron
     :param message: the service's own words where it gave any
     :param status: HTTP status, 0 where there was no answer
     """

@@ -146,7 +146,18 @@ def _never_not_found() -> typing.Iterator[None]:
 
 
 def _words(error: ks_exceptions.HttpError) -> str:
-    return str(error.details or error.message or error)
+    return str(_neutron_words(error) or error.details or error.message
+               or error)
+
+
+def _neutron_words(error: ks_exceptions.HttpError) -> str:
+    """Return what Neutron says: keystoneauth does not know its schema."""
+    if error.response is None:
+        return ''
+    try:
+        return str(error.response.json()['NeutronError']['message'])
+    except (ValueError, TypeError, KeyError):
+        return ''
 
 
 def _session(conf: cfg.ConfigOpts, group: str,

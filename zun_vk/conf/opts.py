@@ -20,13 +20,15 @@ from oslo_config import cfg
 from zun_vk.conf import agent
 from zun_vk.conf import kubernetes
 from zun_vk.conf import metrics
+from zun_vk.conf import neutron
 from zun_vk.conf import node
 from zun_vk.conf import placement
 from zun_vk.conf import pods
 from zun_vk.conf import tenants
 from zun_vk.conf import zun
 
-SECTIONS = (agent, kubernetes, metrics, node, placement, pods, tenants, zun)
+SECTIONS = (agent, kubernetes, metrics, neutron, node, placement, pods,
+            tenants, zun)
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:

@@ -39,7 +39,7 @@ class CloudTestCase(base.BaseTestCase):
         conf = cfg.ConfigOpts()
         opts.register_all(conf)
         conf([], project='zun-vk', default_config_files=[])
-        for section in ('zun', 'placement'):
+        for section in ('zun', 'placement', 'neutron'):
             options = {
                 'auth_type': 'password',
                 'auth_url': f'{self.cloud.keystone.url}/v3',

@@ -48,12 +48,13 @@ class ConfTestCase(base.BaseTestCase):
                                      conf.zun.requests_per_second))
         self.assertEqual(('127.0.0.1', 0),
                          (conf.metrics.address, conf.metrics.port))
-        for section in ('zun', 'placement'):
+        for section in ('zun', 'placement', 'neutron'):
             self.assertEqual(['internal', 'public'],
                              conf[section].valid_interfaces)
             self.assertFalse(conf[section].insecure)
-        self.assertEqual(('container', 'placement'), (
-            conf.zun.service_type, conf.placement.service_type))
+        self.assertEqual(('container', 'placement', 'network'), (
+            conf.zun.service_type, conf.placement.service_type,
+            conf.neutron.service_type))
 
     def test_values_that_make_no_sense_are_refused_by_name(self):
         for section, name, text in (
@@ -107,8 +108,8 @@ class ListOptsTestCase(base.BaseTestCase):
         conf([], project='zun-vk', default_config_files=[])
         listed = {section: {option.dest for option in options}
                   for section, options in opts.list_opts()}
-        self.assertEqual({'agent', 'kubernetes', 'metrics', 'node',
-                          'placement', 'pods', 'tenants', 'zun'},
+        self.assertEqual({'agent', 'kubernetes', 'metrics', 'neutron',
+                          'node', 'placement', 'pods', 'tenants', 'zun'},
                          set(listed))
         for section, names in listed.items():
             self.assertLessEqual(set(conf[section]), names, section)
