@@ -52,6 +52,7 @@ def configuration(where: paths.Paths, keys: pki.Pki,
         'tenants': {'default_project': project},
         'zun': cloud,
         'placement': cloud,
+        'neutron': cloud,
     }
 
 
@@ -92,7 +93,7 @@ class Agent:
             (str(self._venv / 'bin' / 'zun-vk-agent'),
              *(f'--config-file={path}' for path in files)),
             health or (lambda: node_ready(self._keys)),
-            after=('zun-api', 'placement', 'kube-apiserver'),
+            after=('zun-api', 'placement', 'neutron', 'kube-apiserver'),
             env={'NOTIFY_SOCKET': str(self._socket_path)}, seconds=60,
             stop_seconds=12)
 

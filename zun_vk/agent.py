@@ -66,6 +66,7 @@ class Agent(service.ServiceBase):
             conf, timeout=lease.TIMEOUT)
         self._zun_access = sessions.ServiceAccess(conf, 'zun')
         self._placement_access = sessions.ServiceAccess(conf, 'placement')
+        self._neutron_access = sessions.ServiceAccess(conf, 'neutron')
         self._throttles = throttle.Throttles(
             zun.SERVICE, conf.zun.requests_per_second)
         self._make_runtime = base.find(conf)
@@ -91,6 +92,7 @@ class Agent(service.ServiceBase):
                                         self._conf.tenants.default_project)
         _unless_down(lambda: sessions.check(self._zun_access))
         _unless_down(lambda: sessions.check(self._placement_access))
+        _unless_down(lambda: sessions.check(self._neutron_access))
         try:
             _unless_down(lambda: sessions.check(tenant))
         except exceptions.ConfigError as error:

@@ -24,6 +24,7 @@ from oslo_config import cfg
 from zun_vk import health as health_module
 from zun_vk import metrics
 from zun_vk import threads
+from zun_vk.cloud import neutron
 from zun_vk.cloud import placement
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
@@ -83,8 +84,11 @@ class HeldNode:
         access = sessions.ServiceAccess(conf, 'placement')
         self._pods = pod_controller.PodController(
             client, self._runtime,
-            removal.Removal(self._runtime, placement.PlacementClient(
-                access, fence.check)),
+            removal.Removal(
+                self._runtime,
+                placement.PlacementClient(access, fence.check),
+                neutron.NeutronClient(
+                    sessions.ServiceAccess(conf, 'neutron'), fence.check)),
             self._recorder, self._queue, self._writer, address,
             memory.Policy(conf.pods.daemonsets,
                           conf.pods.placement_deadline),

@@ -67,7 +67,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def _openstack(self) -> upgradecheck.Result:
         """The sections say how to log in to Keystone."""
         def log_in() -> None:
-            for group in ('zun', 'placement'):
+            for group in ('zun', 'placement', 'neutron'):
                 sessions.ServiceAccess(self._conf, group)
         return _tried(log_in)
 

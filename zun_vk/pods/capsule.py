@@ -61,6 +61,8 @@ class Capsule:
     :param created_at: RFC 3339 time
     :param delete_asked: Zun was asked to delete it not long ago; Zun's API
         does not show that
+    :param project: ID of the Keystone project that it belongs to
+    :param given_ports: Neutron ports it uses that Zun did not make
     """
 
     uuid: str
@@ -73,6 +75,8 @@ class Capsule:
     containers: tuple[Container, ...]
     created_at: str
     delete_asked: bool = False
+    project: str = ''
+    given_ports: tuple[str, ...] = ()
 
     @property
     def creating(self) -> bool:
@@ -127,7 +131,9 @@ def from_zun(raw: dict) -> Capsule:
         addresses=_addresses(raw.get('addresses')),
         containers=tuple(_container(_kind(c, dict), name)
                          for name, c in zip(names, containers, strict=False)),
-        created_at=_rfc3339(raw.get('created_at')) or '')
+        created_at=_rfc3339(raw.get('created_at')) or '',
+        project=_text(raw, 'project_id'),
+        given_ports=_given_ports(raw.get('addresses')))
 
 
 def _container(raw: dict, name: str) -> Container:
@@ -144,10 +150,20 @@ def _container(raw: dict, name: str) -> Container:
 
 def _addresses(by_network: object) -> tuple[str, ...]:
     """Flatten Zun's addresses, {network: [{addr: ...}, ...]}."""
-    found = [_text(_kind(port, dict), 'addr')
-             for ports in _kind(by_network, dict).values()
-             for port in _kind(ports, list)]
+    found = [_text(port, 'addr') for port in _ports(by_network)]
     return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _given_ports(by_network: object) -> tuple[str, ...]:
+    """Return the IDs of the ports that Zun means to keep."""
+    return tuple(_text(port, 'port') for port in _ports(by_network)
+                 if port.get('preserve_on_delete'))
+
+
+def _ports(by_network: object) -> list[dict]:
+    return [_kind(port, dict)
+            for ports in _kind(by_network, dict).values()
+            for port in _kind(ports, list)]
 
 
 def _kind(value: typing.Any, kind: type) -> typing.Any:

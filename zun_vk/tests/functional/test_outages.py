@@ -98,6 +98,27 @@ class TestZunOutages(OutageTestCase):
                  'the pod runs on', 3)
 
 
+class TestNeutronOutages(OutageTestCase):
+
+    def test_the_node_stays_ready_and_nothing_is_left_behind(self):
+        self.cloud.zun.bad_images['shade'] = 'Image shade was not found.'
+        self.cloud.neutron.stop()
+        pod = self.run_pod(pods.container(image='shade'))
+        capsule = wait_for(lambda: self.capsule(pod), 'a capsule')
+        wait_for(lambda: capsule.status == 'Error', 'its failure')
+        self.delete(pod)
+
+        hold_for(lambda: kube.is_ready(self.node)
+                 and capsule.uuid in self.cloud.zun.capsules,
+                 'the node is ready, the record is there', 5)
+        self.running_pod(name='meanwhile')
+        self.cloud.neutron.start()
+
+        self.wait_gone(pod, 40)
+        self.assertNotIn(capsule.uuid, [
+            port['device_id'] for port in self.cloud.neutron.ports.values()])
+
+
 class TestOtherOutages(OutageTestCase):
 
     def test_placement_stops_and_comes_back(self):

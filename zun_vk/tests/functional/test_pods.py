@@ -338,8 +338,8 @@ class TestZunRefuses(base.AgentTestCase):
         self.assertIn('Image ghost was not found.', event['message'])
         self.assertNotEqual('Running', self.now(pod)['status']['phase'])
 
-    def test_a_capsule_that_failed_leaves_no_allocation_behind(self):
-        # Zun forgets the host of such a capsule, and then its allocation
+    def test_a_capsule_that_failed_leaves_nothing_behind(self):
+        # Zun forgets the host of such a capsule, and then what it holds
         self.cloud.zun.bad_images['spectre'] = 'Image spectre was not found.'
         self.cloud.add_claim('nova', {'VCPU': 1, 'MEMORY_MB': 64})
         self.addCleanup(self.cloud.remove_claim, 'nova')
@@ -353,6 +353,39 @@ class TestZunRefuses(base.AgentTestCase):
         with self.cloud.lock:
             self.assertEqual({'nova', *self.cloud.zun.capsules},
                              set(self.cloud.placement.allocations))
+            self.assertLessEqual(
+                {port['device_id']
+                 for port in self.cloud.neutron.ports.values()},
+                set(self.cloud.zun.capsules))
+
+    def test_only_the_port_of_a_failed_capsule_goes(self):
+        self.cloud.zun.bad_images['wraith'] = 'Image wraith was not found.'
+        self.addCleanup(self.cloud.neutron.forgive)
+        self.cloud.neutron.fail_next('GET', '/v2.0/ports', status=503,
+                                     times=10_000)
+        pod = self.run_pod(pods.container(image='wraith'))
+        capsule = wait_for(lambda: self.capsule(pod), 'a capsule')
+        wait_for(lambda: capsule.status == 'Error', 'its failure')
+        neutron = self.cloud.neutron
+        kept = [neutron.make_port(project, device, 'host-0', owner)['id']
+                for project, device, owner in (
+                    (self.cloud.project, capsule.uuid, ''),
+                    (self.cloud.project, capsule.uuid, 'compute:nova'),
+                    (self.cloud.project, 'another', 'compute:zun'),
+                    (self.cloud.service_project, capsule.uuid,
+                     'compute:zun'))]
+        self.addCleanup(lambda: [neutron.drop_port(port) for port in kept])
+        (address,), = capsule.addresses.values()
+
+        self.cloud.neutron.forgive()
+
+        wait_for(lambda: address['port'] not in neutron.ports,
+                 'its port to go')
+        wait_for(lambda: capsule.uuid not in self.cloud.zun.capsules,
+                 'its record to go')
+        self.assertLessEqual(set(kept), set(neutron.ports))
+        self.delete(pod)
+        self.wait_gone(pod)
 
     def test_without_room_a_pod_waits_with_zuns_reason(self):
         self.addCleanup(self.cloud.disable_host, 'host-0', False)

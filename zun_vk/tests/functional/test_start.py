@@ -55,6 +55,11 @@ class TestBadOptions(base.OwnAgentTestCase):
 
         self.assertIn('[placement]', line)
 
+    def test_a_wrong_password_of_neutron(self):
+        line = self.refused({'neutron': {'password': 'wrong'}})
+
+        self.assertIn('[neutron]', line)
+
     def test_a_project_that_is_not_there(self):
         line = self.refused({'tenants': {'default_project': 'f' * 32}})
 
@@ -132,7 +137,8 @@ class TestStart(base.OwnAgentTestCase):
         service.stop()
         self.agent.start()
         hold_for(lambda: self.agent.alive, 'the agent stays up', 4)
-        self.assertLessEqual(len(self.agent.loud()), 6, self.agent.loud())
+        # four credentials that are not checked, and what begins to fail
+        self.assertLessEqual(len(self.agent.loud()), 7, self.agent.loud())
 
         service.start()
 
@@ -148,6 +154,14 @@ class TestStart(base.OwnAgentTestCase):
 
     def test_it_waits_for_placement(self):
         self.check_waits(self.cloud.placement)
+
+    def test_it_does_not_wait_for_neutron(self):
+        self.cloud.neutron.stop()
+        self.addCleanup(self.cloud.neutron.start)
+
+        self.agent.start_ready()
+
+        self.wait_node_ready()
 
     def test_an_identity_without_rights_is_said_and_waited_for(self):
         powerless = self.kube.issue_kubeconfig('nobody')
@@ -167,7 +181,7 @@ class TestStart(base.OwnAgentTestCase):
                  'username': None, 'password': None, 'project_name': None,
                  'user_domain_name': None, 'project_domain_name': None}
         self.agent.write_config({
-            'zun': login, 'placement': login,
+            'zun': login, 'placement': login, 'neutron': login,
             'tenants': {'default_project': None}})
 
         self.agent.start_ready()

@@ -72,7 +72,8 @@ class AgentTestCase(AgentBase):
 
     def test_it_starts_and_stops_with_everything_away(self):
         for service in (self.cloud.keystone, self.cloud.zun,
-                        self.cloud.placement, self.kube.api):
+                        self.cloud.placement, self.cloud.neutron,
+                        self.kube.api):
             service.stop()
         self._start()
         self._until(lambda: self.agent._health.problems(), 'a problem')

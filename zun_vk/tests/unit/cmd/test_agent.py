@@ -56,7 +56,8 @@ class AgentProgramTestCase(base.BaseTestCase):
                                'timeout': '2'},
                 'node': {}, 'pods': {}, 'metrics': {},
                 'tenants': {'default_project': self.cloud.project},
-                'zun': dict(login), 'placement': dict(login)}
+                'zun': dict(login), 'placement': dict(login),
+                'neutron': dict(login)}
 
     def _main(self, **changes):
         """Run with options; None leaves one out."""
@@ -97,11 +98,13 @@ class AgentProgramTestCase(base.BaseTestCase):
     def test_missing_credentials_are_named(self):
         self._fails('[zun] auth_type', zun={'auth_type': None})
         self._fails('[placement] auth_url', placement={'auth_url': None})
+        self._fails('[neutron] auth_type', neutron={'auth_type': None})
 
     def test_wrong_credentials_are_named(self):
         self._fails('[zun]', 'password', zun={'password': 'wrong'})
         self._fails('[placement]', 'username',
                     placement={'username': 'nobody'})
+        self._fails('[neutron]', 'password', neutron={'password': 'wrong'})
 
     def test_a_project_without_a_role_is_named(self):
         self._fails('[tenants] default_project',
@@ -153,7 +156,8 @@ class AgentProgramTestCase(base.BaseTestCase):
 
     def test_services_that_are_away_do_not_keep_it_from_starting(self):
         for service in (self.cloud.keystone, self.cloud.zun,
-                        self.cloud.placement, self.kube.api):
+                        self.cloud.placement, self.cloud.neutron,
+                        self.kube.api):
             service.stop()
         self.assertEqual(0, self._main())
 

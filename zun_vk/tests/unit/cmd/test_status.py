@@ -47,7 +47,8 @@ class StatusTestCase(base.BaseTestCase):
         self.kubeconfig.chmod(0o600)
         self.sections = {
             'kubernetes': {'kubeconfig': self.kubeconfig},
-            'zun': dict(AUTH), 'placement': dict(AUTH)}
+            'zun': dict(AUTH), 'placement': dict(AUTH),
+            'neutron': dict(AUTH)}
 
     def check(self):
         """Return the exit code and {check: (code, details)}."""
@@ -94,9 +95,11 @@ class StatusTestCase(base.BaseTestCase):
                           'chmod 0600')
 
     def test_a_section_without_credentials_fails(self):
-        del self.sections['placement']['auth_type']
-        self.assert_fails('OpenStack credentials', FAILURE,
-                          '[placement] auth_type')
+        for section in ('placement', 'neutron'):
+            del self.sections[section]['auth_type']
+            self.assert_fails('OpenStack credentials', FAILURE,
+                              f'[{section}] auth_type')
+            self.sections[section] = dict(AUTH)
 
     def test_a_runtime_that_is_not_installed_fails(self):
         self.sections['pods'] = {'capsule_runtime': 'other'}

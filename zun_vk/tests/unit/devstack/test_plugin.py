@@ -147,7 +147,7 @@ class TestStack(PluginTestCase):
         self.assertEqual('192.0.2.10', options['node']['address'])
         self.assertEqual('id-of-demo', options['tenants']['default_project'])
 
-    def test_both_clients_log_in_as_the_service_user(self):
+    def test_all_clients_log_in_as_the_service_user(self):
         self.stack()
         conf = self.parsed()
         expected = {
@@ -157,7 +157,7 @@ class TestStack(PluginTestCase):
             'user_domain_name': 'Default', 'project_name': 'service',
             'project_domain_name': 'Default', 'region_name': 'RegionOne',
             'cafile': None}
-        for section in ('zun', 'placement'):
+        for section in ('zun', 'placement', 'neutron'):
             sessions.ServiceAccess(conf, section)
             self.assertEqual(
                 expected, {key: conf[section][key] for key in expected})
@@ -165,7 +165,7 @@ class TestStack(PluginTestCase):
     def test_every_option_is_one_of_the_agents(self):
         self.stack(ENABLED_SERVICES='key,zun-api,tls-proxy')
         conf = self.parsed()
-        for section in ('zun', 'placement'):
+        for section in ('zun', 'placement', 'neutron'):
             sessions.ServiceAccess(conf, section)
         written = self.options()
         for section in written.sections():
@@ -175,7 +175,7 @@ class TestStack(PluginTestCase):
 
     def test_tls_is_verified_with_devstacks_bundle(self):
         self.stack(ENABLED_SERVICES='key,zun-api,tls-proxy')
-        for section in ('zun', 'placement'):
+        for section in ('zun', 'placement', 'neutron'):
             self.assertEqual(f'{self.work}/ca-bundle.pem',
                              self.options()[section]['cafile'])
 

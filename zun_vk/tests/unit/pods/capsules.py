@@ -18,6 +18,7 @@ from zun_vk.pods import identity
 from zun_vk.tests.unit.pods import strategies
 
 UUID = 'c0ffee00-0000-4000-8000-000000000001'
+PROJECT = '0123456789abcdef0123456789abcdef'
 
 
 def raw(pod=None, uuid=UUID, status='Running', **fields):
@@ -25,7 +26,8 @@ def raw(pod=None, uuid=UUID, status='Running', **fields):
     pod = pod or strategies.pod()
     names = [each['name'] for each in pod['spec']['containers']]
     return {
-        'uuid': uuid, 'status': status, 'status_reason': None,
+        'uuid': uuid, 'project_id': PROJECT,
+        'status': status, 'status_reason': None,
         'labels': strategies.OWNER.labels(pod),
         'annotations': {identity.CONTAINERS: json.dumps(names)},
         'addresses': {'net': [{'addr': '10.0.0.7', 'version': 4}]},

@@ -66,6 +66,14 @@ class FromZunTestCase(base.BaseTestCase):
         self.assertEqual(('10.0.0.9', 'fd00::9', '10.0.0.1'), seen.addresses)
         self.assertEqual((), capsules.read(addresses=None).addresses)
 
+    def test_ports_that_zun_was_given_are_told_from_its_own(self):
+        seen = capsules.read(addresses={
+            'b': [{'port': 'own', 'preserve_on_delete': False},
+                  {'port': 'given', 'preserve_on_delete': True}],
+            'a': [{'port': 'unclear'}, {}], 'c': None})
+        self.assertEqual(('given',), seen.given_ports)
+        self.assertEqual(capsules.PROJECT, seen.project)
+
     def test_times_that_make_no_sense_are_left_out(self):
         for text in (None, '', 'yesterday', '2026'):
             self.assertEqual('', capsules.read(created_at=text).created_at)
@@ -89,7 +97,8 @@ class FromZunTestCase(base.BaseTestCase):
         except (AttributeError, TypeError, ValueError):
             return
         for text in (seen.uuid, seen.uid, seen.namespace, seen.pod,
-                     seen.status, seen.reason, seen.created_at):
+                     seen.status, seen.reason, seen.created_at,
+                     seen.project, *seen.given_ports):
             self.assertIsInstance(text, str)
         for each in seen.containers:
             for text in (each.name, each.uuid, each.status, each.reason,

@@ -17,6 +17,7 @@ from oslotest import base
 import prometheus_client
 
 from zun_vk import exceptions
+from zun_vk.cloud import neutron
 from zun_vk.cloud import placement
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
@@ -84,6 +85,9 @@ class ControllerTestCase(base.BaseTestCase):
         self.listed_at = self.clock.now + 100
         self.placement = mock.create_autospec(
             placement.PlacementClient, instance=True)
+        self.neutron = mock.create_autospec(
+            neutron.NeutronClient, instance=True)
+        self.neutron.ports_of.return_value = []
         self.client = mock.create_autospec(
             kube_client.KubeClient, instance=True)
         self.recorder = mock.create_autospec(
@@ -96,8 +100,8 @@ class ControllerTestCase(base.BaseTestCase):
             clock=self.clock, chance=lambda: 0.0)
         self.controller = controller.PodController(
             self.client, self.runtime,
-            removal.Removal(self.runtime, self.placement), self.recorder,
-            self.queue, self.writer, _HOST, self._policy(),
+            removal.Removal(self.runtime, self.placement, self.neutron),
+            self.recorder, self.queue, self.writer, _HOST, self._policy(),
             lambda: self.room, self.resolver, self.clock, lambda: self.wall)
         self.controller.follow(self.mirror)
 

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk.cloud import neutron
 from zun_vk.cloud import throttle
 from zun_vk.kube import objects
 from zun_vk.kube import times
@@ -67,6 +68,7 @@ class _World:
         self.capsules = {}
         self.shown_running = set()
         self.allocations = {'a consumer of Nova'}
+        self.ports = {'a port of Nova': _port('a port of Nova', 'server')}
         self.under_way = []
         # The value of the Secret that pods may ask for, None: it is gone.
         self.secret = None
@@ -221,6 +223,22 @@ class _World:
         self.allocations.discard(consumer)
         return held
 
+    # Neutron, as the agent's client has it.
+
+    def ports_of(self, device):
+        return self._call(lambda: [port for port in self.ports.values()
+                                   if port.device_id == device])
+
+    def delete_port(self, uuid):
+        return self._call(lambda: self._unplug(uuid))
+
+    def _unplug(self, uuid):
+        port = self.ports.pop(uuid, None)
+        assert port is None or (
+            self.capsules[port.device_id]['status'] == 'Error'), (
+            'a capsule that may run lost its port')
+        return port is not None
+
     def _call(self, effect):
         fault = _next(self.faults)
         if fault in ('refused', 'crash before'):
@@ -234,6 +252,10 @@ class _World:
             raise _Crash
         if fault in ('refused', 'lost', 'late'):
             raise exceptions.Unreachable('x', fault)
+
+
+def _port(uuid, device):
+    return neutron.Port(uuid, device, 'compute:zun', capsules.PROJECT)
 
 
 def _next(faults):
@@ -269,6 +291,8 @@ class _Make:
             'addresses': None}
         world.capsules[capsule['uuid']] = capsule
         world.allocations.add(capsule['uuid'])
+        world.ports[capsule['uuid']] = _port(capsule['uuid'],
+                                             capsule['uuid'])
         return capsule
 
 
@@ -293,7 +317,7 @@ class _Agent:
         self.writer = writer.StatusWriter(world, self.health,
                                           self.queue.add)
         self.controller = controller.PodController(
-            world, self.runtime, removal.Removal(self.runtime, world),
+            world, self.runtime, removal.Removal(self.runtime, world, world),
             mock.Mock(spec=['pod']), self.queue, self.writer, _HOST,
             _POLICY, lambda: admission.Room((), 0),
             resolver.Resolver(conf, objects.ObjectCache(
@@ -440,6 +464,7 @@ class _Machine(stateful.RuleBasedStateMachine):
             if capsule['status'] != 'Error':
                 # Of one that failed it drops the record alone.
                 self.world.allocations.discard(capsule['uuid'])
+                self.world.ports.pop(capsule['uuid'], None)
         elif capsule['status'] == 'Creating':
             capsule['status'] = 'Error' if bad else 'Running'
             capsule['status_reason'] = bad
@@ -455,6 +480,7 @@ class _Machine(stateful.RuleBasedStateMachine):
         lost = data.draw(st.sampled_from(running))
         del self.world.capsules[lost]
         self.world.allocations.remove(lost)
+        del self.world.ports[lost]
 
     # The agent
 
@@ -539,6 +565,8 @@ class _Machine(stateful.RuleBasedStateMachine):
             assert len(self.world.of_pod(uid)) == wanted, uid
         assert self.world.allocations == {
             'a consumer of Nova', *self.world.capsules}, 'a claim leaked'
+        assert self.world.ports.keys() == {
+            'a port of Nova', *self.world.capsules}, 'a port leaked'
         for capsule in self.world.capsules.values():
             uid = capsule['labels']['zun.openstack.org/uid']
             assert uid in self.world.pods, f'{uid} left a capsule behind'
