@@ -43,8 +43,10 @@ OPTS: list[cfg.Opt] = [
         help='Seconds that a pod for which Zun finds no room stays Pending '
              'before it fails with OutOfcpu, OutOfmemory or OutOfpods, so '
              'that its controller makes another, which may go elsewhere. 0: '
-             'it waits for ever. The default is the time after which '
-             'Kubernetes gives up pods on a node that is out of order.'),
+             'it waits for ever. Time in which something else held the pod '
+             'up before, such as a missing Secret, does not count. The '
+             'default is the time after which Kubernetes gives up pods on a '
+             'node that is out of order.'),
     cfg.HostAddressOpt(
         'kubernetes_service_host',
         help='Where containers reach the API server, for capsules outside '

@@ -278,8 +278,8 @@ class PodController:
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
         if not capsule.deleting:
-            self._creation_failed(pod, capsule.words, memory)
-            memory.no_room = capsule.words if capsule.no_room else ''
+            self._creation_failed(pod, capsule.words, memory,
+                                  capsule.no_room)
             self._removal.remove(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
@@ -342,8 +342,11 @@ class PodController:
         self._queue.add_after(uid, _LOOK_AGAIN)
 
     def _creation_failed(self, pod: dict, message: str,
-                         memory: memory_module.Memory) -> None:
-        memory.no_room = ''
+                         memory: memory_module.Memory,
+                         no_room: bool = False) -> None:
+        memory.no_room = message if no_room else ''
+        if not no_room:
+            memory.held_up_at = self._wall()
         self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
         self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now(),
@@ -362,6 +365,7 @@ class PodController:
         delay = min(self._queue.retry(uid), _READ_AGAIN)
         self._queue.add_after(uid, delay)
         memory.no_room = ''
+        memory.held_up_at = self._wall()
         memory.read_after = self._clock()
         memory.retry_at = memory.read_after + delay
 

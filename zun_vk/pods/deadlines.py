@@ -11,24 +11,26 @@
 # under the License.
 """How long a pod may still wait or run: pure, of the pod and the time.
 
-All is counted from startTime, which the API server keeps: a restart of the
-agent gives nobody more time.
+All is counted from startTime, which the API server keeps, or from what this
+process saw later: a restart of the agent gives nobody more time.
 """
 
 from zun_vk.kube import times
 
 
-def left(pod: dict, allowed: float | None, now: float) -> float | None:
+def left(pod: dict, allowed: float | None, now: float,
+         since: float = float('-inf')) -> float | None:
     """Return how many of ``allowed`` seconds since startTime are left.
 
     :param now: seconds since the epoch
+    :param since: they count from here, where that is later; of the epoch
     :returns: 0 or less once they are over; None: there is no such limit, or
         the pod was not taken up yet
     """
     started = (pod.get('status') or {}).get('startTime')
     if not allowed or not started:
         return None
-    return times.seconds(started) + allowed - now
+    return max(times.seconds(started), since) + allowed - now
 
 
 def active(pod: dict, now: float) -> float | None:

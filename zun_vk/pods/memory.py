@@ -31,6 +31,8 @@ class Memory:
     :param capsule_seen: a capsule of the pod was seen
     :param ran: a container was seen, though the API server may not know yet
     :param no_room: Zun's words, where it found no host at the last try
+    :param held_up_at: time of the epoch at which something else than lack of
+        room last kept it from a capsule
     :param absent_after: only a list begun after this monotonic time proves
         that there is no capsule
     :param retry_at: monotonic time before which no capsule is made
@@ -43,6 +45,7 @@ class Memory:
     capsule_seen: bool = False
     ran: bool = False
     no_room: str = ''
+    held_up_at: float = float('-inf')
     absent_after: float = float('-inf')
     retry_at: float = float('-inf')
     read_after: float = float('-inf')
@@ -54,7 +57,8 @@ class Policy:
     """What the operator chose.
 
     :param daemonsets: lifecycle.IGNORE, RUN or FAIL
-    :param placement_deadline: seconds a pod may wait for room; 0: for ever
+    :param placement_deadline: seconds a pod may wait for room, without what
+        it waited for anything else before; 0: for ever
     """
 
     daemonsets: str = lifecycle.IGNORE
@@ -85,5 +89,6 @@ def next_deadline(pod: dict, memory: Memory, policy: Policy,
 
 def _deadlines(pod: dict, memory: Memory, policy: Policy,
                now: float) -> tuple[float | None, float | None]:
-    room = deadlines.left(pod, policy.placement_deadline, now)
+    room = deadlines.left(pod, policy.placement_deadline, now,
+                          memory.held_up_at)
     return deadlines.active(pod, now), room if memory.no_room else None

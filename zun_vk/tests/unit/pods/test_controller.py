@@ -637,6 +637,39 @@ class PlacementDeadlineTestCase(PlacementBase):
         self._sync()
         self.assertEqual('Pending', self._phase())
 
+    def _without_a_secret(self):
+        """It is tried once more, and a Secret that it names is missing."""
+        self.clock.now += 1000
+        self.listed_at = self.clock.now
+        self.resolver.resolve.side_effect = exceptions.NotYetResolvable(
+            'MandatorySecretNotFound', 'secret "s" not found')
+        self._sync()
+
+    def test_time_that_it_waited_for_a_secret_does_not_count(self):
+        self.wall += 1000
+        self._without_a_secret()
+        self._no_room()
+        self.wall += 299
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+        self.wall += 1
+        self._sync()
+        self.assertEqual('OutOfcpu', self.pods[_UID]['status']['reason'])
+
+    def test_time_that_something_else_held_it_back_does_not_count(self):
+        self.wall += 1000
+        self._no_room('Image ghost was not found.')
+        self._no_room()
+        self._sync()
+        self.assertEqual('Pending', self._phase())
+
+    def test_tries_that_find_no_room_give_it_no_more_time(self):
+        for _ in range(2):
+            self._no_room()
+            self.wall += 150
+        self._sync()
+        self.assertEqual('Failed', self._phase())
+
     def test_a_pod_that_is_being_made_is_waited_for(self):
         self._no_room()
         self.capsules.append(capsules.read(self.pod, status='Creating'))
