@@ -101,14 +101,33 @@ class Capsule:
     @property
     def words(self) -> str:
         """Why it is as it is, in Zun's words."""
-        found = [self.reason, *(c.reason for c in self.containers)]
-        return '; '.join(dict.fromkeys(filter(None, found))) or (
+        return '; '.join(dict.fromkeys(self._reasons())) or (
             'Zun gave no reason')
+
+    @property
+    def has_words(self) -> bool:
+        """Zun said something about it."""
+        return bool(self._reasons())
+
+    def _reasons(self) -> list[str]:
+        return list(filter(None, (
+            self.reason, *(c.reason for c in self.containers))))
 
     @property
     def no_room(self) -> bool:
         """No host could take it."""
         return self.failed_to_start and self.reason.startswith(_NO_ROOM)
+
+
+def fixed_words(reason: str) -> str:
+    """Return what of ``reason`` Zun says in the same words of any capsule.
+
+    :returns: '' for a reason that is not known
+    """
+    for words in _NO_ROOM:
+        if reason.startswith(words):
+            return reason if reason == f'{words}.' else words
+    return ''
 
 
 def from_zun(raw: dict) -> Capsule:

@@ -34,6 +34,7 @@ from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import discretion
 from zun_vk.pods import endings
 from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
@@ -198,7 +199,11 @@ class PodController:
             uid, memory_module.Memory(read_after=self._clock()))
         # Asked first: a list that comes in between may show a capsule.
         absence_certain = self._absence_certain(memory)
-        capsules = self._runtime.of_pod(uid)
+        if pod_status.is_terminal(pod):
+            memory.secrets = None
+        # From here on nothing has words of Zun that must not be shown.
+        capsules = [discretion.shown(pod, memory.secrets, capsule)
+                    for capsule in self._runtime.of_pod(uid)]
         memory.capsule_seen |= bool(capsules)
         self._orphans.drop_doubles(capsules)
         step = lifecycle.decide(pod, capsules, memory_module.known(
@@ -245,6 +250,7 @@ class PodController:
             self._not_yet(pod, error, memory)
             return
         self._say_differences(pod, translation, variables.notes)
+        memory.secrets = translation.secrets
         try:
             made = self._runtime.create(pod, translation)
         except (exceptions.NotHolder, exceptions.Throttled):
@@ -273,6 +279,8 @@ class PodController:
         status = pod_status.from_capsule(
             pod, capsule, self._host_ip, times.now())
         memory.ran |= pod_status.has_run({'status': status})
+        if status['phase'] != pod_status.PENDING:
+            memory.secrets = None
         self._writer.publish(pod, status)
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,

@@ -18,6 +18,7 @@ Nothing here must survive a restart: what must is in the API server
 import dataclasses
 
 from zun_vk.pods import deadlines
+from zun_vk.pods import discretion
 from zun_vk.pods import lifecycle
 from zun_vk.pods import status
 
@@ -39,6 +40,8 @@ class Memory:
     :param read_after: what its variables refer to must be read as it was
         at this monotonic time, or later
     :param removed_at: monotonic time the Pod object was removed
+    :param secrets: what the last capsule was given of Secrets, while its
+        words may have to be searched; None: not known
     """
 
     acknowledged: bool = False
@@ -50,6 +53,8 @@ class Memory:
     retry_at: float = float('-inf')
     read_after: float = float('-inf')
     removed_at: float = float('-inf')
+    secrets: discretion.Secrets | None = dataclasses.field(
+        default=None, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

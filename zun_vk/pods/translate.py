@@ -25,6 +25,7 @@ import typing
 
 from zun_vk import exceptions
 from zun_vk.kube import quantity
+from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import expansion
 from zun_vk.pods import identity
@@ -40,8 +41,6 @@ MINIMUM_MEMORY_MIB = 4
 # answers 500 to what is longer.
 MAX_JSON_BYTES = 65535
 MAX_DIRECTORY = 255
-# A shorter value of a Secret is found in any text.
-_TELLING_LENGTH = 4
 _MIB = 1024 ** 2
 _MILLI = 1000
 _REQUEST_FIRST = ('requests', 'limits')
@@ -67,14 +66,11 @@ class Translation:
     token_volume: bool
     sensitive: frozenset[str] = frozenset()
 
-    def repeats_a_secret(self, words: str) -> bool:
-        """Tell whether ``words`` may show the value of a Secret.
-
-        A name in quotes counts: who quotes a capsule quotes its values.
-        """
-        return any(
-            f"'{name}'" in words or f'"{name}"' in words
-            or (len(value) >= _TELLING_LENGTH and value in words)
+    @property
+    def secrets(self) -> discretion.Secrets:
+        """What the capsule is given of Secrets."""
+        return discretion.Secrets(
+            (name, value)
             for container in self.template['spec']['containers']
             for name, value in container.get('env', {}).items()
             if name in self.sensitive)

@@ -18,6 +18,7 @@ capsule's state after its creation, so neither does this runtime: a
 container that exits later still shows as running.
 """
 
+import contextlib
 import threading
 import time
 import typing
@@ -32,6 +33,7 @@ from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import backoff
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
@@ -94,9 +96,8 @@ class RestRuntime(base.CapsuleRuntime):
         try:
             raw = self._zun.create_capsule(translation.template)
         except exceptions.RemoteError as error:
-            if translation.repeats_a_secret(error.message):
-                error.rephrase('its words may repeat a Secret: they are in '
-                               "Zun's log only")
+            if translation.secrets.repeated_in(error.message):
+                error.rephrase(discretion.WITHHELD)
             if error.service == sessions.KEYSTONE:
                 raise exceptions.NotSent(error.service, error.message,
                                          error.status) from error
@@ -115,7 +116,8 @@ class RestRuntime(base.CapsuleRuntime):
                 and self._store.age(capsule.uuid, at) < _CREATING_PATIENCE):
             return
         try:
-            self._zun.delete_capsule(capsule.uuid)
+            with _discreetly():
+                self._zun.delete_capsule(capsule.uuid)
             self._store.deletion_asked(capsule.uuid, at)
         except exceptions.NotFound:
             self._store.remove(capsule.uuid, at)
@@ -208,7 +210,8 @@ class RestRuntime(base.CapsuleRuntime):
               on_change: typing.Callable[[str], None]) -> None:
         at = time.monotonic()
         try:
-            now = _read(self._zun.get_capsule(capsule.uuid))
+            with _discreetly():
+                now = _read(self._zun.get_capsule(capsule.uuid))
         except exceptions.NotFound:
             self._store.remove(capsule.uuid, at)
             on_change(capsule.uid)
@@ -220,6 +223,17 @@ class RestRuntime(base.CapsuleRuntime):
             return
         if self._store.put(now, at):
             on_change(capsule.uid)
+
+
+@contextlib.contextmanager
+def _discreetly() -> typing.Iterator[None]:
+    """Drop what Zun says of one capsule: its Secrets are not known here."""
+    try:
+        yield
+    except exceptions.RemoteError as error:
+        if error.service == zun.SERVICE and error.status:
+            error.rephrase(f'HTTP status {error.status}, without words')
+        raise
 
 
 def _read(raw: dict) -> capsule_module.Capsule:

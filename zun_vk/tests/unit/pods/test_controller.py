@@ -26,6 +26,7 @@ from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
@@ -688,6 +689,88 @@ class NoPlacementDeadlineTestCase(PlacementBase):
         self.wall += 1e9
         self._sync()
         self.assertEqual('Pending', self._phase())
+
+
+class SecrecyTestCase(ControllerTestCase):
+    """Zun's words on capsules that were given a Secret."""
+
+    _ENV = [{'name': 'PASSWORD', 'valueFrom': {
+        'secretKeyRef': {'name': 's', 'key': 'k'}}}]
+
+    def setUp(self):
+        super().setUp()
+        self.pod = self._acknowledged(
+            containers=[strategies.container(env=self._ENV)])
+        self.resolver.resolve.return_value = environment.Environment(
+            {'main': {'PASSWORD': 's3cr3t'}}, frozenset({'PASSWORD'}))
+
+    def _capsule(self, reason, container=None, **fields):
+        """Zun says this of the capsule, or of its container."""
+        self.capsules[:] = [capsules.read(
+            self.pod, status_reason=reason, containers=[capsules.container(
+                status='Error', status_reason=container)], **fields)]
+        self._sync()
+
+    def _shown(self):
+        return f'{self.recorder.pod.call_args_list}{self.pods[_UID]}'
+
+    def test_words_that_repeat_a_secret_go_nowhere(self):
+        self._sync()
+        for words in (('exec: s3cr3t: not found',),
+                      ('', "{'PASSWORD': 's3")):
+            self._capsule(*words, status='Error')
+            self.assertIn(discretion.WITHHELD, self._shown())
+            self.assertNotIn('s3', self._shown())
+
+    def test_nor_do_they_where_a_part_of_the_capsule_runs(self):
+        self._sync()
+        self._capsule('', 'exec: s3cr3t: not found')
+        self.assertIn(discretion.WITHHELD, self._shown())
+        self.assertNotIn('s3cr3t', self._shown())
+
+    def test_other_words_are_shown(self):
+        self._sync()
+        self._capsule('Image ghost was not found.', status='Error')
+        self.assertIn('Image ghost was not found.', self._shown())
+
+    def test_after_a_restart_no_words_are_known_to_be_harmless(self):
+        self._capsule('Image ghost was not found.', status='Error')
+        self.assertIn(discretion.WITHHELD, self._shown())
+        self.assertNotIn('ghost', self._shown())
+
+    def test_what_zun_says_of_any_capsule_is_shown_all_the_same(self):
+        for words, shown in (
+                ('There are not enough hosts available.',) * 2,
+                ('Insufficient compute resources: for s3cr3t',
+                 'Insufficient compute resources')):
+            self._capsule(words, status='Error')
+            self.assertEqual(shown, self.controller._memories[_UID].no_room)
+            self.assertIn(shown, self._shown())
+            self.assertNotIn('s3cr3t', self._shown())
+
+    def test_a_pod_without_secrets_has_nothing_to_hide(self):
+        del self.pod['spec']['containers'][0]['env']
+        self._capsule('Image ghost was not found.', status='Error')
+        self.assertIn('Image ghost was not found.', self._shown())
+
+    def _kept(self):
+        return self.controller._memories[_UID].secrets
+
+    def test_values_are_kept_until_the_pod_runs_and_never_shown(self):
+        self._sync()
+        self.assertTrue(self._kept())
+        self.assertNotIn('s3cr3t', repr(self.controller._memories))
+        self.assertNotIn('s3cr3t', repr(self._kept()))
+        self.capsules[:] = [capsules.read(self.pod)]
+        self._sync()
+        self.assertIsNone(self._kept())
+
+    def test_values_are_not_kept_of_a_pod_that_has_failed(self):
+        self._sync()
+        self._published(self.pod, status.failed(
+            self.pod, _HOST, times.now(), 'OutOfcpu', ''))
+        self._sync()
+        self.assertIsNone(self._kept())
 
 
 class DaemonSetBase(ControllerTestCase):

@@ -312,7 +312,7 @@ class SecrecyTestCase(base.BaseTestCase):
             environment.Environment(
                 {'main': {'PASSWORD': value, 'MODE': 'fast'}},
                 frozenset({'PASSWORD'})))
-        return translation.repeats_a_secret(words)
+        return translation.secrets.repeated_in(words)
 
     def test_words_with_a_secret_or_its_quoted_name_are_known(self):
         for words in ("... {'env': {'PASSWORD': 's3cr...", 'x s3cr3t y',
@@ -322,6 +322,11 @@ class SecrecyTestCase(base.BaseTestCase):
                       "'x' is too short", "{'MODE': 'fast'}", '',
                       'the PASSWORD of the registry'):
             self.assertFalse(self._repeats(words), words)
+
+    def test_a_value_is_known_however_it_is_quoted(self):
+        value = 'one "line\'s\n\\end\u00e9'
+        for words in (repr([value]), json.dumps(value), 'cut: one "l'):
+            self.assertTrue(self._repeats(words, value), words)
 
     def test_a_short_value_does_not_silence_everything(self):
         self.assertFalse(self._repeats('There are no hosts', 'a'))

@@ -9,9 +9,13 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
+import logging
 import threading
 import traceback
 from unittest import mock
+
+import fixtures
 
 from zun_vk import exceptions
 from zun_vk import health
@@ -96,7 +100,37 @@ class SecrecyTestCase(RestTestCase):
             error = self._refused(words)
             shown = ''.join(traceback.format_exception(error))
             self.assertNotIn('s3cr', shown + error.message)
-            self.assertIn("Zun's log", error.message)
+            self.assertIn('repeat a Secret', error.message)
+
+    def _log_of(self, call, verb, status):
+        """Return all that is shown of Zun's words on a capsule."""
+        capsule = self._create()
+        self._row(capsule).status = 'Running'
+        capsule = dataclasses.replace(capsule, status='Running')
+        words = "{'env': {'PASSWORD': 's3cr3t'}}"
+        self.cloud.zun.fail_next(verb, capsule.uuid, status=status, body={
+            'errors': [{'status': status, 'code': '', 'title': words,
+                        'detail': words, 'links': [], 'request_id': ''}]})
+        log = self.useFixture(fixtures.FakeLogger(
+            'zun_vk', level=logging.DEBUG))
+        try:
+            call(capsule)
+        except exceptions.RemoteError as error:
+            self.assertEqual(status, error.status)
+            return log.output + ''.join(traceback.format_exception(error))
+        return log.output
+
+    def test_words_on_a_capsule_that_is_deleted_go_nowhere(self):
+        shown = self._log_of(self.runtime.delete, 'DELETE', 409)
+        self.assertIn('409', shown)
+        self.assertNotIn('s3cr3t', shown)
+
+    def test_words_on_a_capsule_that_is_looked_at_go_nowhere(self):
+        shown = self._log_of(
+            lambda capsule: self.runtime._look(capsule, self.changed.append),
+            'GET', 500)
+        self.assertIn('500', shown)
+        self.assertNotIn('s3cr3t', shown)
 
     def test_other_words_are_kept(self):
         self.assertIn('Quota exceeded',
