@@ -56,13 +56,18 @@ class Health:
     def attempt(self, check: str, call: typing.Callable[..., object],
                 *args: typing.Any) -> bool:
         """Call ``call(*args)``, report the outcome, tell if it succeeded."""
+        return self.outcome(check, call, *args) is None
+
+    def outcome(self, check: str, call: typing.Callable[..., object],
+                *args: typing.Any) -> exceptions.RemoteError | None:
+        """Do what ``attempt`` does, and return the error or None."""
         error = _error_of(call, *args)
         # Not while the exception is handled: oslo.log would repeat it.
         if error is None:
             self.ok(check)
         else:
             self.failed(check, error)
-        return error is None
+        return error
 
     def ok(self, check: str) -> None:
         """Report that ``check`` succeeded."""

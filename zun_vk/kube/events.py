@@ -115,7 +115,7 @@ class EventRecorder:
                                            exceptions.AccessDenied,
                                            exceptions.NotFound))
                 LOG.debug('Event %s not written: %s', event.reason, error)
-                if final or stop.wait(2 ** attempt):
+                if final or stop.wait(max(2 ** attempt, error.retry_after)):
                     break
         metrics.EVENTS_DROPPED.inc()
 

@@ -181,8 +181,14 @@ class NodeLease:
         pause = backoff.Backoff(0.2, 2.0)
         while not stop.is_set():
             was_open = self._fence.is_open
-            if not self._health.attempt(_CHECK, self._renew):
-                stop.wait(pause.next())
+            error = self._health.outcome(_CHECK, self._renew)
+            if error is not None:
+                # As long as the server asks, but no longer than between two
+                # renewals: a longer wait would let the fence close and the
+                # lease expire, and whoever takes the node then asks the
+                # server for far more than this one small request.
+                stop.wait(max(pause.next(),
+                              min(error.retry_after, INTERVAL)))
                 continue
             if self._lease is None:
                 self._fence.close()

@@ -74,6 +74,8 @@ class NodeController:
         self._static: dict | None = None
         self._registered_with: str | None = None
         self._reported_at = float('-inf')
+        # The API server asked not to be called before, monotonic seconds.
+        self._not_before = float('-inf')
 
     def register(self) -> dict:
         """Create or adopt the node and return it.
@@ -117,7 +119,12 @@ class NodeController:
         :returns: the node is as it should be
         """
         self._health.attempt(_CLOUD_CHECK, self._observe)
-        return self._health.attempt(_NODE_CHECK, self._write)
+        if time.monotonic() < self._not_before:
+            return False
+        error = self._health.outcome(_NODE_CHECK, self._write)
+        if error is not None:
+            self._not_before = time.monotonic() + error.retry_after
+        return error is None
 
     def providers(self) -> tuple[capacity.Provider, ...]:
         """Return the hosts' providers as they were last seen."""

@@ -106,12 +106,12 @@ class StatusWriter:
             if taken is None:
                 continue
             uid, pod, status = taken
-            done = True
+            error = None
             try:
-                done = self._health.attempt(_CHECK, self._write, uid, pod,
-                                            status)
+                error = self._health.outcome(_CHECK, self._write, uid, pod,
+                                             status)
             finally:
-                self._give_back(taken, done)
+                self._give_back(taken, error)
 
     def wake(self) -> None:
         """Let ``run`` notice that ``stop`` is set."""
@@ -150,18 +150,19 @@ class StatusWriter:
                 self._changed.wait(early if uid is not None else None)
         return None
 
-    def _give_back(self, taken: tuple[str, dict, dict], done: bool) -> None:
+    def _give_back(self, taken: tuple[str, dict, dict],
+                   error: exceptions.RemoteError | None) -> None:
         """Let the next status of the pod be written.
 
         What could not be written is kept for later, unless a newer one came
         meanwhile, which an end does not give way to. After a failure nobody
-        writes for a while.
+        writes for a while, or for as long as the API server asks.
         """
         uid, pod, status = taken
         with self._changed:
             since = self._writing.pop(uid, None)
             now = time.monotonic()
-            if done:
+            if error is None:
                 self._pause.reset()
                 self._unsure.discard(uid)
             else:
@@ -170,9 +171,11 @@ class StatusWriter:
                     self._unsure.add(uid)
                     self._keep(uid, pod, status)
                     self._waiting_since[uid] = since
+                pause = error.retry_after
                 if now >= self._not_before:
                     # The first of those that failed together.
-                    self._not_before = now + self._pause.next()
+                    pause = max(pause, self._pause.next())
+                self._not_before = max(self._not_before, now + pause)
             if self._wanted:
                 self._changed.notify()
 

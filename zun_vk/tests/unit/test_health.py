@@ -46,6 +46,17 @@ class HealthTestCase(base.BaseTestCase):
         self.assertEqual([health.Problem('zun', 'reset', 100.0)],
                          self.health.problems())
 
+    def test_who_tries_can_have_the_error(self):
+        error = exceptions.Throttled('kubernetes', 'slow down', 5)
+
+        def fail():
+            raise error
+
+        self.assertIs(error, self.health.outcome('look', fail))
+        self.assertEqual(1, len(self.health.problems()))
+        self.assertIsNone(self.health.outcome('look', lambda: None))
+        self.assertEqual([], self.health.problems())
+
     def test_the_oldest_problem_comes_first(self):
         self._fail('b', 'placement')
         self.now = 150.0

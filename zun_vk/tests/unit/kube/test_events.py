@@ -12,6 +12,7 @@
 import threading
 from unittest import mock
 
+import fixtures
 import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
@@ -159,6 +160,24 @@ class EventRecorderTestCase(base.BaseTestCase):
             exceptions.Unavailable('kubernetes', 'busy', 503)]
         self._say()
         self.assertEqual([1], self._counts())
+
+    def test_the_api_server_says_when_to_try_again(self):
+        self.server.errors = [
+            exceptions.Throttled('kubernetes', 'slow down', 40),
+            exceptions.Unavailable('kubernetes', 'busy', 503, 50),
+            exceptions.Unavailable('kubernetes', 'busy', 503)]
+        waits = self.useFixture(fixtures.MockPatchObject(
+            self.stop, 'wait', autospec=True, return_value=False)).mock
+        self._say()
+        self.assertEqual([40, 50, 4], [
+            call.args[0] for call in waits.call_args_list])
+
+    def test_a_stop_ends_its_wait(self):
+        self.server.errors = [
+            exceptions.Throttled('kubernetes', 'slow down', 300)]
+        self.recorder.pod(self.pod, events.WARNING, 'Reason', 'words')
+        # What _end waits for is far less.
+        wait.wait_for(lambda: not self.server.errors, 'a try', timeout=10)
 
     def test_an_event_that_is_refused_is_dropped(self):
         for error in (exceptions.Rejected, exceptions.AccessDenied,

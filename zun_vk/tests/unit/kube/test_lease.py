@@ -350,6 +350,26 @@ class RenewTestCase(LeaseBase):
         self._until(lambda: self.ended)
         self.assertRaises(exceptions.NotHolder, self.one.fence.check)
 
+    def test_it_waits_as_it_is_asked_to_but_no_longer_than_in_health(self):
+        waits = []
+        self.useFixture(fixtures.MockPatchObject(lease, 'INTERVAL', 4.0))
+        patch = self.leases.client.patch_lease.side_effect
+        self.leases.client.patch_lease.side_effect = [
+            exceptions.Throttled('kubernetes', 'slow down', 2),
+            exceptions.Unavailable('kubernetes', 'busy', 503, 300),
+            exceptions.Unavailable('kubernetes', 'busy', 503),
+            patch('', 'n1', {})]
+
+        def waited(seconds):
+            waits.append(seconds)
+            if len(waits) == 4:
+                self.stop.set()
+
+        with mock.patch.object(self.stop, 'wait', autospec=True,
+                               side_effect=waited):
+            self.one.run(self.stop, lambda: None)
+        self.assertEqual([2, 4.0, 0.005, 4.0], waits)
+
     def test_stop_ends_it_while_it_waits(self):
         with mock.patch.object(lease, 'INTERVAL', 600):
             self._start()

@@ -188,6 +188,20 @@ class RoundTestCase(ControllerTestCase):
         self._round(seconds=2)
         self.assertEqual(('True', 'CloudReady'), self._ready())
 
+    def test_it_is_written_when_the_api_server_asked_for_it(self):
+        for error in (exceptions.Throttled('kubernetes', 'slow down', 60),
+                      exceptions.Unavailable('kubernetes', 'no', 503, 60)):
+            calls = self.client.get_node.call_count
+            self.client.get_node.side_effect = error
+            self._round(59)
+            self.client.get_node.side_effect = self._get
+            looks = self.observer.observe.call_count
+            self._round(1)
+            self.assertEqual(calls + 1, self.client.get_node.call_count)
+            self.assertEqual(looks + 1, self.observer.observe.call_count)
+            self._round()
+            self.assertEqual(('True', 'CloudReady'), self._ready())
+
     def test_without_hosts_the_node_is_not_ready(self):
         self._round()
         self.observer.observe.return_value = _observation()

@@ -358,10 +358,10 @@ class _Agent:
         taken = self.writer._take(threading.Event())
         try:
             self.writer._write(*taken)
-        except exceptions.RemoteError:
-            self.writer._give_back(taken, False)
+        except exceptions.RemoteError as error:
+            self.writer._give_back(taken, error)
         else:
-            self.writer._give_back(taken, True)
+            self.writer._give_back(taken, None)
 
     def work(self):
         """Handle one pod, as a worker does."""

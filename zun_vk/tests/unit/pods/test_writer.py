@@ -12,6 +12,7 @@
 import collections
 import copy
 import threading
+import time
 from unittest import mock
 
 from oslotest import base
@@ -263,6 +264,47 @@ class StatusWriterTestCase(base.BaseTestCase):
         self._until(lambda: self.written == ['uid-of-web'])
         self.assertEqual([], self.health.problems())
 
+    def _asked_to_wait(self, error, name='web'):
+        """Have one write answered with ``error``; then no other is begun."""
+        asked = threading.Event()
+
+        def refuse(namespace, name, patch):
+            asked.set()
+            raise error
+
+        self.client.patch_pod_status.side_effect = refuse
+        self._start()
+        pod = self._pod(name)
+        self.writer.publish(pod, self._pending(pod))
+        self._until(asked.is_set)
+        self.client.patch_pod_status.side_effect = self._patched
+        self._until(lambda: not self.writer._writing)
+        return pod
+
+    def test_nothing_is_written_before_the_time_that_was_asked_for(self):
+        for error in (exceptions.Throttled('kubernetes', 'slow down', 30),
+                      exceptions.Unavailable('kubernetes', 'no', 503, 30)):
+            self._asked_to_wait(error)
+            asked = self.writer._not_before - time.monotonic()
+            self.assertTrue(25 < asked <= 30, asked)
+            self.writer._not_before = float('-inf')
+            self.writer.wake()
+            self._until(lambda: self.written.pop() if self.written else None)
+
+    def test_who_asks_for_more_while_nobody_writes_is_heard(self):
+        pod = self._pod()
+        self.writer._not_before = time.monotonic() + 10
+        self.writer._writing.add('uid-of-web')
+        self.writer._give_back(
+            ('uid-of-web', pod, self._pending(pod)),
+            exceptions.Throttled('kubernetes', 'slow down', 30))
+        self.assertLess(25, self.writer._not_before - time.monotonic())
+
+    def test_a_stop_ends_the_time_that_was_asked_for(self):
+        # What _end waits for is far less.
+        self._asked_to_wait(
+            exceptions.Throttled('kubernetes', 'slow down', 300))
+
     def test_a_newer_status_replaces_one_that_is_tried_again(self):
         pod = self._pod()
         tried = threading.Event()
@@ -346,8 +388,8 @@ class StatusWriterTestCase(base.BaseTestCase):
             self.client.patch_pod_status.side_effect = go
             self.writer.publish(pod, self._pending(pod))
             taken = self.writer._take(self.stop)
-            done = self.health.attempt('write', self.writer._write, *taken)
-            self.writer._give_back(taken, done)
+            error = self.health.outcome('write', self.writer._write, *taken)
+            self.writer._give_back(taken, error)
             self.assertTrue(went.is_set())
             for kept in (self.writer._wanted, self.writer._written,
                          self.writer._writing, self.writer._waiting_since):

@@ -183,11 +183,8 @@ class _Machine(stateful.RuleBasedStateMachine):
             return
         self.api.outcome, self.api.meanwhile = outcome, meanwhile
         taken = self.writer._take(threading.Event())
-        done = True
-        try:
-            done = self.health.attempt('write', self.writer._write, *taken)
-        finally:
-            self.writer._give_back(taken, done)
+        self.writer._give_back(taken, self.health.outcome(
+            'write', self.writer._write, *taken))
         self.api.outcome, self.api.meanwhile = 'ok', None
 
     # What must hold
