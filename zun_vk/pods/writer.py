@@ -65,6 +65,10 @@ class StatusWriter:
         self._pause = backoff.Backoff(0.5, 30.0)
         # Nothing is written before, monotonic seconds.
         self._not_before = float('-inf')
+        # Of the pods over which a write crashed: how long each waits, and
+        # until when, monotonic seconds.
+        self._crashes: dict[str, backoff.Backoff] = {}
+        self._due: dict[str, float] = {}
         # Pods as the API server returned them, until the watch shows them.
         self._written: dict[str, dict] = {}
 
@@ -98,25 +102,34 @@ class StatusWriter:
             # A thread that writes it now will keep nothing of it.
             self._writing.pop(uid, None)
             self._unsure.discard(uid)
+            self._crashes.pop(uid, None)
+            self._due.pop(uid, None)
 
     def run(self, stop: threading.Event) -> None:
         """Be one writer, until ``stop`` is set and ``wake`` was called."""
         while not stop.is_set():
             taken = self._take(stop)
-            if taken is None:
-                continue
-            uid, pod, status = taken
-            error = None
-            try:
-                error = self._health.outcome(_CHECK, self._write, uid, pod,
-                                             status)
-            finally:
-                self._give_back(taken, error)
+            if taken is not None:
+                self._try(*taken)
 
     def wake(self) -> None:
         """Let ``run`` notice that ``stop`` is set."""
         with self._changed:
             self._changed.notify_all()
+
+    def _try(self, uid: str, pod: dict, status: dict) -> None:
+        """Write a status that was taken, or have it tried again later."""
+        error: Exception | None
+        try:
+            error = self._health.outcome(_CHECK, self._write, uid, pod,
+                                         status)
+        except Exception as bug:  # it must not cost the status
+            metrics.CRASHES.labels('status').inc()
+            LOG.exception('The status of pod %s/%s will be tried again',
+                          pod['metadata']['namespace'],
+                          pod['metadata']['name'])
+            error = bug
+        self._give_back((uid, pod, status), error)
 
     def _newest(self, uid: str, pod: dict) -> dict:
         """Return the newer of ``pod`` and what was written, in the lock."""
@@ -141,22 +154,39 @@ class StatusWriter:
         """Wait for a status that may be written now; None: stop."""
         with self._changed:
             while not stop.is_set():
-                early = self._not_before - time.monotonic()
-                uid = next((uid for uid in self._wanted
-                            if uid not in self._writing), None)
-                if uid is not None and early <= 0:
+                uid, early = self._next(time.monotonic())
+                if uid is not None:
                     self._writing[uid] = self._waiting_since.pop(uid)
                     return uid, *self._wanted.pop(uid)
-                self._changed.wait(early if uid is not None else None)
+                self._changed.wait(early)
         return None
 
+    def _next(self, now: float) -> tuple[str | None, float | None]:
+        """Return whose status may be written now; the caller has the lock.
+
+        :returns: the UID; or None and the seconds until there may be one,
+            None where only a change can bring one
+        """
+        free = (uid for uid in self._wanted if uid not in self._writing)
+        if self._not_before > now:
+            return None, (self._not_before - now
+                          if next(free, None) is not None else None)
+        early: float | None = None
+        for uid in free:
+            wait = self._due.get(uid, now) - now
+            if wait <= 0:
+                return uid, None
+            early = wait if early is None else min(early, wait)
+        return None, early
+
     def _give_back(self, taken: tuple[str, dict, dict],
-                   error: exceptions.RemoteError | None) -> None:
+                   error: Exception | None) -> None:
         """Let the next status of the pod be written.
 
         What could not be written is kept for later, unless a newer one came
         meanwhile, which an end does not give way to. After a failure nobody
-        writes for a while, or for as long as the API server asks.
+        writes for a while, or for as long as the API server asks; after a
+        bug only this pod waits.
         """
         uid, pod, status = taken
         with self._changed:
@@ -165,19 +195,29 @@ class StatusWriter:
             if error is None:
                 self._pause.reset()
                 self._unsure.discard(uid)
+                self._due.pop(uid, None)
+                self._crashes.pop(uid, None)
             else:
                 metrics.STATUS_WRITES.labels('retried').inc()
                 if since is not None:
                     self._unsure.add(uid)
                     self._keep(uid, pod, status)
                     self._waiting_since[uid] = since
-                pause = error.retry_after
-                if now >= self._not_before:
-                    # The first of those that failed together.
-                    pause = max(pause, self._pause.next())
-                self._not_before = max(self._not_before, now + pause)
+                if isinstance(error, exceptions.RemoteError):
+                    self._hold_all(error, now)
+                elif since is not None:
+                    self._due[uid] = now + self._crashes.setdefault(
+                        uid, backoff.Backoff(1.0, 60.0)).next()
             if self._wanted:
                 self._changed.notify()
+
+    def _hold_all(self, error: exceptions.RemoteError, now: float) -> None:
+        """Let nobody write for a while; in the lock."""
+        pause = error.retry_after
+        if now >= self._not_before:
+            # The first of those that failed together.
+            pause = max(pause, self._pause.next())
+        self._not_before = max(self._not_before, now + pause)
 
     def _keep(self, uid: str, pod: dict, status: dict) -> None:
         """Keep a status that could not be written; in the lock."""

@@ -11,15 +11,18 @@
 # under the License.
 import collections
 import copy
+import itertools
 import threading
 import time
 from unittest import mock
 
+import fixtures
 from oslotest import base
 import prometheus_client
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk import metrics
 from zun_vk.kube import client as kube_client
 from zun_vk.pods import status
 from zun_vk.pods import writer
@@ -419,20 +422,66 @@ class StatusWriterTestCase(base.BaseTestCase):
         self.assertEqual(['Succeeded', 'Pending'], [
             args[2]['status']['phase'] for args in self._patches()])
 
-    def test_run_again_after_a_bug_it_goes_on(self):
-        bad, good = self._pod('bad'), self._pod('good')
+    def _stumbling_over(self, bad, times=None):
+        """Have the writer crash over pod ``bad``: always, or so often."""
+        crashes = itertools.count()
 
-        def fail_bad(namespace, name, patch):
-            if name == 'bad':
+        def fail(namespace, name, patch):
+            if name == bad and (times is None or next(crashes) < times):
                 raise KeyError('bug')
             return self._patched(namespace, name, patch)
 
-        self.client.patch_pod_status.side_effect = fail_bad
-        self.writer.publish(bad, self._pending(bad))
-        self.writer.publish(good, self._pending(good))
-        self.assertRaises(KeyError, self.writer.run, self.stop)
+        self.client.patch_pod_status.side_effect = fail
+
+    def test_a_bug_costs_no_status(self):
+        self._stumbling_over('web', times=3)
+        pod = self._pod()
+        counted = metrics.CRASHES.labels('status')._value.get()
+        log = self.useFixture(fixtures.FakeLogger('zun_vk'))
         self._start()
-        self._until(lambda: 'uid-of-good' in self.written)
+        self.writer.publish(pod, self._failed(pod))
+        self._until(lambda: self.written == ['uid-of-web'])
+        self.assertEqual('Failed', self._patches()[-1][2]['status']['phase'])
+        self.assertEqual(3, metrics.CRASHES.labels('status')._value.get()
+                         - counted)
+        self.assertIn("KeyError: 'bug'", log.output)
+        self._until(lambda: not self.writer._due)
+
+    def test_a_newer_status_replaces_one_that_hit_a_bug(self):
+        self._stumbling_over('web', times=1)
+        pod = self._pod()
+        for wanted in (self._pending(pod), self._running(pod)):
+            self.writer.publish(pod, wanted)
+            self.writer._try(*self.writer._take(self.stop))
+        self.assertEqual(
+            ['Pending', 'Running'],
+            [args[2]['status']['phase'] for args in self._patches()])
+
+    def test_a_bug_with_one_pod_holds_up_no_other(self):
+        writer.backoff.Backoff.next.return_value = 60.0
+        self._stumbling_over('bad')
+        bad = self._pod('bad')
+        self.writer.publish(bad, self._failed(bad))
+        self._start()
+        self._until(lambda: self.writer._due)
+        for number in range(5):
+            good = self._pod(f'good-{number}')
+            self.writer.publish(good, self._pending(good))
+        self._until(lambda: len(self.written) == 5)
+        self.assertEqual(1, [args[1] for args in self._patches()]
+                         .count('bad'))
+        self.assertIn('uid-of-bad', self.writer._wanted)
+
+    def test_nothing_is_kept_of_a_pod_that_went_after_a_bug(self):
+        self._stumbling_over('web')
+        pod = self._pod()
+        self.writer.publish(pod, self._pending(pod))
+        self._start()
+        self._until(lambda: self.writer._due)
+        self._until(lambda: not self.writer._writing)
+        self.writer.forget('uid-of-web')
+        self._until(lambda: not (self.writer._due or self.writer._crashes
+                                 or self.writer._wanted))
 
     def test_a_pod_forgotten_is_not_written(self):
         pod = self._pod()

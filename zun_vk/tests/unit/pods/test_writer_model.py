@@ -44,8 +44,17 @@ class _ApiServer:
         self.patches = 0
         self.outcome = 'ok'
         self.meanwhile = None
+        self.violations = []
 
     def patch_pod_status(self, namespace, name, patch):
+        try:
+            return self._patch(name, patch)
+        except AssertionError as error:
+            # The writer tries again whatever it cannot explain.
+            self.violations.append(error)
+            raise
+
+    def _patch(self, name, patch):
         assert set(patch['metadata']) == {'uid'}, 'a version was sent'
         self.patches += 1
         if self.meanwhile:
@@ -61,6 +70,8 @@ class _ApiServer:
         written = self._apply(pod, patch['status'])
         if self.outcome == 'lost':
             raise exceptions.Unreachable('kubernetes', 'reset')
+        if self.outcome == 'bug':
+            raise KeyError('bug')
         return written
 
     def get_pod(self, namespace, name):
@@ -156,13 +167,13 @@ class _Machine(stateful.RuleBasedStateMachine):
     # The writer's thread
 
     @stateful.rule(outcome=st.sampled_from(
-        ['ok', 'ok', 'refused', 'denied', 'contended', 'lost']))
+        ['ok', 'ok', 'refused', 'denied', 'contended', 'lost', 'bug']))
     def write(self, outcome):
         self._write(outcome)
 
     @stateful.precondition(lambda self: self.seen)
     @stateful.rule(data=st.data(), phase=_PHASES | st.none(),
-                   outcome=st.sampled_from(['ok', 'refused', 'lost']))
+                   outcome=st.sampled_from(['ok', 'refused', 'lost', 'bug']))
     def write_while_another_is_published(self, data, phase, outcome):
         uid = data.draw(st.sampled_from(sorted(self.seen)))
         status = {'phase': phase, 'mark': next(self.marks)}
@@ -170,7 +181,7 @@ class _Machine(stateful.RuleBasedStateMachine):
         self._write(outcome, lambda: self._publish(
             uid, status if phase else copy.deepcopy(has)))
 
-    @stateful.rule(outcome=st.sampled_from(['ok', 'refused', 'lost']),
+    @stateful.rule(outcome=st.sampled_from(['ok', 'refused', 'lost', 'bug']),
                    name=NAMES)
     def write_while_the_pod_goes(self, outcome, name):
         def go():
@@ -183,8 +194,7 @@ class _Machine(stateful.RuleBasedStateMachine):
             return
         self.api.outcome, self.api.meanwhile = outcome, meanwhile
         taken = self.writer._take(threading.Event())
-        self.writer._give_back(taken, self.health.outcome(
-            'write', self.writer._write, *taken))
+        self.writer._try(*taken)
         self.api.outcome, self.api.meanwhile = 'ok', None
 
     # What must hold
@@ -195,6 +205,10 @@ class _Machine(stateful.RuleBasedStateMachine):
                 == self.writer._waiting_since.keys())
 
     @stateful.invariant()
+    def the_api_server_saw_nothing_wrong(self):
+        assert not self.api.violations, self.api.violations
+
+    @stateful.invariant()
     def nothing_older_follows_something_newer(self):
         for uid, marks in self.api.applied.items():
             order = [status['mark'] for status in self.published[uid]]
@@ -203,12 +217,14 @@ class _Machine(stateful.RuleBasedStateMachine):
     def teardown(self):
         try:
             self._settle()
+            self.the_api_server_saw_nothing_wrong()
             for pod in self.api.pods.values():
                 self._check(pod)
             self.api.pods.clear()
             self.watch()
             assert not self.writer._written and not self.writer._wanted
             assert not self.writer._writing and not self.writer._unsure
+            assert not self.writer._crashes and not self.writer._due
         finally:
             self.patch.stop()
 
