@@ -21,6 +21,7 @@ import os
 import pathlib
 import re
 import socket
+import stat
 import uuid
 
 from oslo_config import cfg
@@ -28,7 +29,8 @@ from oslo_config import cfg
 from zun_vk import exceptions
 
 _FILE = 'agent-id'
-_OPTION = '[agent] state_path'
+OPTION = '[agent] state_path'
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class AgentState:
@@ -39,8 +41,8 @@ class AgentState:
 
     def __init__(self, conf: cfg.ConfigOpts):
         path = pathlib.Path(conf.agent.state_path)
+        make_private(path)
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Kept open: closing it would end the lock.
             self._file = os.fdopen(os.open(
                 path / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
@@ -49,9 +51,9 @@ class AgentState:
             self.name = self._read_or_make()
         except BlockingIOError as error:
             raise exceptions.ConfigError(
-                _OPTION, f'{path} is in use by another agent') from error
+                OPTION, f'{path} is in use by another agent') from error
         except OSError as error:
-            raise exceptions.ConfigError(_OPTION, str(error)) from error
+            raise exceptions.ConfigError(OPTION, str(error)) from error
 
     def close(self) -> None:
         """Let another process use the directory."""
@@ -68,3 +70,27 @@ class AgentState:
             self._file.flush()
             os.fsync(self._file.fileno())
         return f'{socket.gethostname()}_{digits}'
+
+
+def make_private(directory: pathlib.Path) -> None:
+    """Make a directory for its owner only, or see that it is one.
+
+    :param directory: the option's, or one below it
+    :raises ConfigError: it cannot be made, or others may look into it
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.stat()
+    except OSError as error:
+        raise exceptions.ConfigError(
+            OPTION, f'{directory}: {error.strerror}') from error
+    if found.st_uid != os.geteuid():
+        raise exceptions.ConfigError(
+            OPTION, f'{directory} belongs to another user')
+    if found.st_mode & _OTHERS:
+        raise exceptions.ConfigError(
+            OPTION, f'{directory} holds keys and others than its owner may '
+            'use it: chmod 0700')
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise exceptions.ConfigError(
+            OPTION, f'{directory} cannot be read and written')

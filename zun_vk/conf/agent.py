@@ -23,9 +23,10 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'state_path',
         default='/var/lib/zun-vk',
-        help="Directory of the agent's own, which it must be able to write: "
-             'it holds what names this agent over its restarts, and the keys '
-             'and certificates of its nodes. No two agents can share it.'),
+        help="Directory of the agent's own, which it must be able to write "
+             'and nobody else may use (mode 0700): it holds what names this '
+             'agent over its restarts, and the keys and certificates of its '
+             'nodes. No two agents can share it.'),
     cfg.Opt(
         'namespace',
         type=_NAMESPACE, default='zun-vk',

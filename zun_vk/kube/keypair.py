@@ -33,9 +33,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.oid import NameOID
 
-from zun_vk import exceptions
+from zun_vk import state
 
-OPTION = '[agent] state_path'
+OPTION = state.OPTION
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _GROUP = 'system:nodes'
 _STAMP = '%Y%m%dT%H%M%S.%fZ'
@@ -221,7 +221,7 @@ class Store:
         self._name = name
         self._link = directory / f'{name}-current.pem'
         self._pending = directory / f'{name}-pending.key'
-        prepare(directory)
+        state.make_private(directory)
 
     def current(self) -> pathlib.Path | None:
         """Return the pair in use, None where there is none."""
@@ -265,29 +265,6 @@ class Store:
 
     def drop_pending(self) -> None:
         self._pending.unlink(missing_ok=True)
-
-
-def prepare(directory: pathlib.Path) -> None:
-    """Make the directory, for its owner only.
-
-    :raises ConfigError: it cannot be made, or others may look into it
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.stat()
-    except OSError as error:
-        raise exceptions.ConfigError(
-            OPTION, f'{directory}: {error.strerror}') from error
-    if found.st_uid != os.geteuid():
-        raise exceptions.ConfigError(
-            OPTION, f'{directory} belongs to another user')
-    if found.st_mode & _OTHERS:
-        raise exceptions.ConfigError(
-            OPTION, f'{directory} holds keys and others than its owner may '
-            'use it: chmod 0700')
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise exceptions.ConfigError(
-            OPTION, f'{directory} cannot be read and written')
 
 
 def read_private(path: pathlib.Path) -> bytes:

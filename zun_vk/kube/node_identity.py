@@ -25,6 +25,7 @@ import weakref
 from oslo_config import cfg
 
 from zun_vk import health as health_module
+from zun_vk import state
 from zun_vk.kube import certificates
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import keypair
@@ -36,7 +37,7 @@ def prepare(conf: cfg.ConfigOpts) -> None:
     :raises ConfigError: the directory of certificates cannot be used
     """
     if conf.kubernetes.node_identity == 'csr':
-        keypair.prepare(_directory(conf))
+        state.make_private(_directory(conf))
 
 
 def _directory(conf: cfg.ConfigOpts) -> pathlib.Path:

@@ -12,6 +12,7 @@
 import os
 import pathlib
 import stat
+from unittest import mock
 
 import fixtures
 from oslo_config import cfg
@@ -73,6 +74,23 @@ class AgentStateTestCase(base.BaseTestCase):
         modes = [stat.S_IMODE(os.stat(path).st_mode)
                  for path in (self.path, self.path / 'agent-id')]
         self.assertEqual([0o700, 0o600], modes)
+
+    def _refused(self):
+        error = self.assertRaises(exceptions.ConfigError, self._state)
+        self.assertEqual('[agent] state_path', error.option)
+        return str(error)
+
+    def test_a_directory_that_others_may_use_is_refused(self):
+        self.path.mkdir()
+        for mode in (0o755, 0o770, 0o701):
+            self.path.chmod(mode)
+            self.assertIn('chmod 0700', self._refused())
+
+    def test_a_directory_of_another_user_is_refused(self):
+        self.path.mkdir(mode=0o700)
+        with mock.patch.object(state.os, 'geteuid', autospec=True,
+                               return_value=os.geteuid() + 1):
+            self.assertIn('another user', self._refused())
 
     def test_a_path_that_cannot_be_used_names_the_option(self):
         self.path.write_text('a file')
