@@ -144,16 +144,15 @@ class Agent(service.ServiceBase):
             return
         conf, name = self._conf, self._state.name
         LOG.info('This agent is %s', name)
+        services = zun.SharedZunClient(self._zun_access, self._throttles)
         nodes = keeper.NodeKeeper(
             conf, name,
-            zones.NodeNames(
-                conf, zun.ZunClient(self._zun_access, self._throttles),
-                self._client),
+            zones.NodeNames(conf, services, self._client),
             presence.Presence(self._presence_client, conf.agent.namespace,
                               conf.node.name, name),
             self._health,
             lambda which: slot.Slot(
-                conf, which, name, cluster, self._throttles,
+                conf, which, name, cluster, services, self._throttles,
                 self._make_runtime, node_identity.NodeIdentity(
                     conf, self._client, which.name, self._health)),
             systemd.notify_once)

@@ -59,6 +59,7 @@ class HeldNode:
     :param owner: the node, and the cluster it is in
     :param node: who we are for the node
     :param fence: open while this agent may act for the node
+    :param services: shows Zun's services and hosts to all nodes
     :param throttles: the gates before Zun's endpoints, of the whole agent
     :param make_runtime: from ``base.find``
     :param on_registered: called with the Node when it exists
@@ -67,7 +68,7 @@ class HeldNode:
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
                  owner: identity.Owner, node: node_identity.NodeIdentity,
                  fence: lease.Fence,
-                 health: health_module.Health,
+                 health: health_module.Health, services: zun.ZunClient,
                  throttles: throttle.Throttles,
                  make_runtime: base.Factory,
                  on_registered: typing.Callable[[dict], None]):
@@ -102,9 +103,7 @@ class HeldNode:
         self._nodes = node_controller.NodeController(
             conf, which, client,
             observer.CloudObserver(
-                zun.ZunClient(sessions.ServiceAccess(conf, 'zun'),
-                              throttles),
-                placement.PlacementClient(access), which.zone),
+                services, placement.PlacementClient(access), which.zone),
             health, self._recorder, self._pods.claims,
             self._pods.capacity_grew)
         self._figures = metrics.NodeFigures(

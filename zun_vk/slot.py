@@ -29,6 +29,7 @@ from zun_vk import held_node
 from zun_vk import metrics
 from zun_vk import threads
 from zun_vk.cloud import throttle
+from zun_vk.cloud import zun
 from zun_vk.kube import lease as lease_module
 from zun_vk.kube import node_identity
 from zun_vk.node import zones
@@ -45,14 +46,15 @@ class Slot:
 
     :param agent: name of this agent
     :param cluster: the cluster's identity
+    :param services: shows Zun's services and hosts to all nodes
     :param throttles: the gates before Zun's endpoints, of the whole agent
     :param node: who we are for the node. Before there is such an identity
         the node is neither looked at nor taken.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
-                 agent: str, cluster: str, throttles: throttle.Throttles,
-                 make_runtime: base.Factory,
+                 agent: str, cluster: str, services: zun.ZunClient,
+                 throttles: throttle.Throttles, make_runtime: base.Factory,
                  node: node_identity.NodeIdentity):
         self.which = which
         # Who else holds the node, as last seen; None: nobody we know of.
@@ -65,6 +67,7 @@ class Slot:
         self._lease_held = metrics.LEASE_HELD.labels(which.name)
         self._conf = conf
         self._owner = identity.Owner(cluster, which.name, which.zone)
+        self._services = services
         self._throttles = throttles
         self._make_runtime = make_runtime
         self._fence = lease_module.Fence(which.name)
@@ -119,7 +122,7 @@ class Slot:
         self._lost.clear()
         self._held = held_node.HeldNode(
             self._conf, self.which, self._owner, self._node, self._fence,
-            self._health, self._throttles,
+            self._health, self._services, self._throttles,
             self._make_runtime, self._node_registered)
         self._held.start()
         self._renewing = threads.Threads(self.which.name)

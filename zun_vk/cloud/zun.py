@@ -17,9 +17,11 @@ says so by a link to what is next. python-zunclient fails at every error with
 a Retry-After header but 413: the header is taken from it and read here.
 """
 
+from concurrent import futures
 import contextlib
 import json
 import threading
+import time
 import typing
 
 from keystoneauth1 import adapter as ks_adapter
@@ -40,6 +42,9 @@ _PAGE = 500
 _PATIENCE = 10.0
 # Where Retry-After is kept from python-zunclient.
 _WAIT_HEADER = 'X-Zun-VK-Retry-After'
+# Seconds a list of services is shared; no more than the shortest
+# [node] capacity_interval.
+_SHARED_FOR = 1.0
 # Capsules to name as the end of a page before a list is given up: the last
 # ones may have been deleted since.
 _MARKERS = 20
@@ -142,6 +147,46 @@ class ZunClient:
             endpoint_override=access.endpoint_override), session)
         self._clients[access.endpoint_override or ''] = made
         return made
+
+
+class SharedZunClient(ZunClient):
+    """A client for all nodes of an agent, which share lists of services.
+
+    A list serves whoever asks within a second after it was asked for, even
+    if it has not come yet. A failure is for those only who waited for it.
+
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, access: sessions.ServiceAccess,
+                 throttles: throttle.Throttles,
+                 clock: typing.Callable[[], float] = time.monotonic):
+        super().__init__(access, throttles)
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what is below
+        self._services: futures.Future[list[dict]] = futures.Future()
+        self._asked_at = float('-inf')
+
+    def list_services(self) -> list[dict]:
+        """Do what ZunClient does; the answer must not be changed."""
+        with self._lock:
+            now = self._clock()
+            ask = now - self._asked_at > _SHARED_FOR
+            if ask:
+                self._services, self._asked_at = futures.Future(), now
+            services = self._services
+        if ask:
+            self._ask(services)
+        return services.result()
+
+    def _ask(self, services: futures.Future[list[dict]]) -> None:
+        try:
+            services.set_result(super().list_services())
+        except BaseException as error:  # or others would wait for ever
+            with self._lock:
+                if services is self._services:
+                    self._asked_at = float('-inf')
+            services.set_exception(error)
 
 
 class _Session:

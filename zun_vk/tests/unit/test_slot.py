@@ -20,6 +20,7 @@ import prometheus_client
 from zun_vk import exceptions
 from zun_vk import slot
 from zun_vk.cloud import throttle
+from zun_vk.cloud import zun
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import node_identity
 from zun_vk.node import zones
@@ -54,8 +55,8 @@ class SlotTestCase(base.BaseTestCase):
     def make(self):
         made = slot.Slot(
             test_registration.make_conf(), zones.VirtualNode('n1'), 'a',
-            'cluster', mock.create_autospec(throttle.Throttles,
-                                            instance=True),
+            'cluster', mock.create_autospec(zun.ZunClient, instance=True),
+            mock.create_autospec(throttle.Throttles, instance=True),
             mock.Mock(), self.node)
         self.addCleanup(made.forget)
         return made

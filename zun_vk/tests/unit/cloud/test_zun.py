@@ -9,11 +9,17 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import threading
 from unittest import mock
 
+import fixtures
+from oslotest import base as oslotest_base
+
 from zun_vk import exceptions
+from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
+from zun_vk.tests.fixtures import wait
 from zun_vk.tests.unit.cloud import base
 from zun_vk.tests.unit.pods import strategies
 
@@ -208,3 +214,89 @@ class ZunClientTestCase(base.CloudTestCase):
             self.assertTrue(50 < error.retry_after < 75, error.retry_after)
         self.assertEqual(sent, self.cloud.zun.count('GET', '/v1/capsules'))
         self.assertEqual(0, self.cloud.zun.created)
+
+
+class SharedZunClientTestCase(oslotest_base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.now = 1000.0
+        self.list = self.useFixture(fixtures.MockPatchObject(
+            zun.ZunClient, 'list_services', autospec=True)).mock
+        self.list.side_effect = lambda client: [
+            {'host': f'h{self.list.call_count}'}]
+        self.zun = zun.SharedZunClient(
+            mock.create_autospec(sessions.ServiceAccess, instance=True),
+            throttle.Throttles('zun', 1000), lambda: self.now)
+
+    def _hosts(self):
+        return [service['host'] for service in self.zun.list_services()]
+
+    def test_who_asks_within_a_second_shares_a_list(self):
+        self.assertEqual(['h1'], self._hosts())
+        self.now += 0.9
+        self.assertEqual(['h1'], self._hosts())
+
+    def test_an_older_list_is_not_shared(self):
+        self.assertEqual(['h1'], self._hosts())
+        self.now += 1.1
+        self.assertEqual(['h2'], self._hosts())
+
+    def test_a_list_is_as_old_as_its_request(self):
+        def slow(client):
+            self.now += 5
+            return [{'host': f'h{self.list.call_count}'}]
+
+        self.list.side_effect = slow
+        self.assertEqual(['h1'], self._hosts())
+        self.assertEqual(['h2'], self._hosts())
+
+    def test_a_failure_is_not_kept(self):
+        self.list.side_effect = [
+            exceptions.Unavailable('zun', 'busy', 503), [{'host': 'h'}]]
+        self.assertRaises(exceptions.Unavailable, self._hosts)
+        self.assertEqual(['h'], self._hosts())
+
+    def _together(self, answer):
+        """Ask from several threads while Zun thinks; return what came."""
+        thinking, go, found = threading.Event(), threading.Event(), []
+
+        def think(client):
+            thinking.set()
+            go.wait(10)
+            return answer()
+
+        def ask():
+            try:
+                found.append(self._hosts())
+            except exceptions.RemoteError as error:
+                found.append(error.status)
+
+        self.list.side_effect = think
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        threads[0].start()
+        self.assertTrue(thinking.wait(10))
+        waiting = self.useFixture(fixtures.MockPatchObject(
+            zun.futures.Future, 'result', autospec=True,
+            side_effect=zun.futures.Future.result)).mock
+        for thread in threads[1:]:
+            thread.start()
+        wait.wait_for(lambda: waiting.call_count == 3, 'them to wait',
+                      timeout=10, interval=0.002)
+        go.set()
+        for thread in threads:
+            thread.join(10)
+        return found
+
+    def test_who_asks_while_zun_thinks_waits_for_the_same_answer(self):
+        self.assertEqual([['h']] * 4,
+                         self._together(lambda: [{'host': 'h'}]))
+        self.assertEqual(1, self.list.call_count)
+
+    def test_who_waited_for_a_failure_has_it_too(self):
+        def fail():
+            raise exceptions.Unavailable('zun', 'busy', 503)
+
+        self.assertEqual([503] * 4, self._together(fail))
+        self.list.side_effect = lambda client: [{'host': 'h'}]
+        self.assertEqual(['h'], self._hosts())
