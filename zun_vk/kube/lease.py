@@ -53,6 +53,23 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def checked(answer: typing.Any) -> dict:
+    """Return an API server's answer, if it is a Lease.
+
+    :raises Unavailable: it is something else, perhaps a proxy's
+    """
+    try:
+        metadata, spec = answer['metadata'], answer.get('spec')
+        if (isinstance(metadata['name'], str)
+                and isinstance(metadata['resourceVersion'], str)
+                and isinstance(spec, dict | None)):
+            return answer
+    except (AttributeError, KeyError, TypeError):
+        pass
+    raise exceptions.Unavailable(
+        kube_client.SERVICE, 'an answer that is no Lease')
+
+
 class Fence:
     """Whether this agent may act for a node at this moment.
 
@@ -221,11 +238,11 @@ class NodeLease:
         try:
             self._lease = self._write(renewed)
         except exceptions.NotFound:
-            self._lease = self._client.create_lease(
-                NAMESPACE, self._new(self._taking()))
+            self._lease = checked(self._client.create_lease(
+                NAMESPACE, self._new(self._taking())))
         except exceptions.Conflict:
-            self._lease = self._if_ours(
-                self._client.get_lease(NAMESPACE, self._node))
+            self._lease = self._if_ours(checked(
+                self._client.get_lease(NAMESPACE, self._node)))
             if self._lease is None:
                 return
             self._lease = self._write(renewed)
@@ -240,7 +257,7 @@ class NodeLease:
 
     def _get(self) -> dict | None:
         try:
-            return self._client.get_lease(NAMESPACE, self._node)
+            return checked(self._client.get_lease(NAMESPACE, self._node))
         except exceptions.NotFound:
             return None
 
@@ -256,12 +273,13 @@ class NodeLease:
 
     def _write(self, spec: dict) -> dict:
         if self._lease is None:
-            return self._client.create_lease(NAMESPACE, self._new(spec))
+            return checked(self._client.create_lease(
+                NAMESPACE, self._new(spec)))
         version = self._lease['metadata']['resourceVersion']
-        return self._client.patch_lease(
+        return checked(self._client.patch_lease(
             NAMESPACE, self._node,
             {'metadata': {'resourceVersion': version} | self._owned(),
-             'spec': spec})
+             'spec': spec}))
 
     def _new(self, spec: dict) -> dict:
         return {'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',

@@ -76,7 +76,7 @@ class Presence:
             self._namespace, label_selector=f'{GROUP}={self._group}')
         alive = {self._agent}
         names = set()
-        for lease in leases:
+        for lease in map(lease_module.checked, leases):
             name = lease['metadata']['name']
             names.add(name)
             watched = self._watched.setdefault(

@@ -57,7 +57,8 @@ class AgentBase(cloud_base.CloudTestCase):
                 (200, {'metadata': {'resourceVersion': '1'}}),  # presence
                 (200, {'items': []}),                           # of others
                 (404, {}),                                      # the lease
-                (200, {'metadata': {'resourceVersion': '1'}})):
+                (200, {'metadata': {'name': 'zun-vk',
+                                    'resourceVersion': '1'}})):
             self.kube.api.answers.append(http.Response(status, body))
 
     def _names(self):

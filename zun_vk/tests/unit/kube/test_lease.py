@@ -350,6 +350,21 @@ class RenewTestCase(LeaseBase):
         self._until(lambda: self.ended)
         self.assertRaises(exceptions.NotHolder, self.one.fence.check)
 
+    def test_answers_that_are_no_lease_are_not_believed(self):
+        client = self.leases.client
+        get, patch = (client.get_lease.side_effect,
+                      client.patch_lease.side_effect)
+        for garbage in ({}, {'metadata': None}, {'metadata': {}},
+                        {'metadata': {'name': 'n1', 'resourceVersion': '9'},
+                         'spec': []}):
+            client.patch_lease.side_effect = [garbage]
+            self.assertRaises(exceptions.Unavailable, self.one._renew)
+            client.get_lease.side_effect = [garbage]
+            self.assertRaises(exceptions.Unavailable, self.lease('b').look)
+            client.get_lease.side_effect = get
+            client.patch_lease.side_effect = patch
+            self.one._renew()
+
     def test_it_waits_as_it_is_asked_to_but_no_longer_than_in_health(self):
         waits = []
         self.useFixture(fixtures.MockPatchObject(lease, 'INTERVAL', 4.0))
@@ -423,6 +438,11 @@ class PresenceTestCase(LeaseBase):
     def test_one_that_never_showed_itself_has_nothing_to_withdraw(self):
         self.a.withdraw()
         self.assertEqual({}, self.leases.stored)
+
+    def test_a_list_with_something_else_in_it_is_not_believed(self):
+        for garbage in (None, {}, {'metadata': {'name': 'x'}}):
+            self.leases.client.list_leases.side_effect = [[garbage]]
+            self.assertRaises(exceptions.Unavailable, self.a.alive)
 
     def test_names_of_any_length_fit(self):
         long = presence.Presence(self.leases.client, 'zun-vk', 'g' * 253,
