@@ -65,9 +65,9 @@ class StatusWriter:
         self._pause = backoff.Backoff(0.5, 30.0)
         # Nothing is written before, monotonic seconds.
         self._not_before = float('-inf')
-        # Of the pods over which a write crashed: how long each waits, and
-        # until when, monotonic seconds.
-        self._crashes: dict[str, backoff.Backoff] = {}
+        # Of the pods that wait alone, after a failure that is no other's
+        # concern: how long, and until when, monotonic seconds.
+        self._pauses: dict[str, backoff.Backoff] = {}
         self._due: dict[str, float] = {}
         # Pods as the API server returned them, until the watch shows them.
         self._written: dict[str, dict] = {}
@@ -102,7 +102,7 @@ class StatusWriter:
             # A thread that writes it now will keep nothing of it.
             self._writing.pop(uid, None)
             self._unsure.discard(uid)
-            self._crashes.pop(uid, None)
+            self._pauses.pop(uid, None)
             self._due.pop(uid, None)
 
     def run(self, stop: threading.Event) -> None:
@@ -186,7 +186,7 @@ class StatusWriter:
         What could not be written is kept for later, unless a newer one came
         meanwhile, which an end does not give way to. After a failure nobody
         writes for a while, or for as long as the API server asks; after a
-        bug only this pod waits.
+        refusal or a bug only this pod waits.
         """
         uid, pod, status = taken
         with self._changed:
@@ -196,24 +196,23 @@ class StatusWriter:
                 self._pause.reset()
                 self._unsure.discard(uid)
                 self._due.pop(uid, None)
-                self._crashes.pop(uid, None)
+                self._pauses.pop(uid, None)
             else:
                 metrics.STATUS_WRITES.labels('retried').inc()
                 if since is not None:
                     self._unsure.add(uid)
                     self._keep(uid, pod, status)
                     self._waiting_since[uid] = since
-                if isinstance(error, exceptions.RemoteError):
-                    self._hold_all(error, now)
+                if _concerns_all(error):
+                    self._hold_all(error.retry_after, now)
                 elif since is not None:
-                    self._due[uid] = now + self._crashes.setdefault(
-                        uid, backoff.Backoff(1.0, 60.0)).next()
+                    self._due[uid] = now + self._pauses.setdefault(
+                        uid, backoff.Backoff(0.5, 60.0)).next()
             if self._wanted:
                 self._changed.notify()
 
-    def _hold_all(self, error: exceptions.RemoteError, now: float) -> None:
-        """Let nobody write for a while; in the lock."""
-        pause = error.retry_after
+    def _hold_all(self, pause: float, now: float) -> None:
+        """Let nobody write for at least so many seconds; in the lock."""
         if now >= self._not_before:
             # The first of those that failed together.
             pause = max(pause, self._pause.next())
@@ -237,15 +236,16 @@ class StatusWriter:
         try:
             written = self._client.patch_pod_status(
                 metadata['namespace'], metadata['name'], _patch(uid, status))
-        except exceptions.Conflict as error:
+        except (exceptions.Conflict, exceptions.NotFound) as error:
             if kube_client.has_pod(self._client, metadata['namespace'],
                                    metadata['name'], uid):
-                raise  # others changed it at the same moment: try again
+                # Others changed it at the same moment; or an API server that
+                # has just started does not know its pods yet. Try again.
+                raise
             _dropped(pod, error)
             return
-        except (exceptions.NotFound, exceptions.Rejected) as error:
-            # Gone; or a status that the API server will never take, which
-            # the next look makes anew.
+        except exceptions.Rejected as error:
+            # It will never be taken; the next look makes another.
             _dropped(pod, error)
             return
         metrics.STATUS_WRITES.labels('written').inc()
@@ -254,6 +254,19 @@ class StatusWriter:
             if uid in self._writing:
                 self._written[uid] = written
         self._on_written(uid)
+
+
+def _concerns_all(error: Exception
+                  ) -> typing.TypeGuard[exceptions.RemoteError]:
+    """Tell whether a write of another pod would fail as well.
+
+    One that is forbidden need not be: an admission webhook, or a node's
+    rights, may have something against this one.
+    """
+    return (isinstance(error, exceptions.RemoteError)
+            and not isinstance(error, exceptions.Conflict
+                               | exceptions.NotFound)
+            and error.status != 403)
 
 
 def _dropped(pod: dict, error: exceptions.RemoteError) -> None:

@@ -355,6 +355,7 @@ class _Agent:
             return
         # After a failure, as if the pause were over.
         self.writer._not_before = float('-inf')
+        self.writer._due.clear()
         taken = self.writer._take(threading.Event())
         try:
             self.writer._write(*taken)

@@ -472,6 +472,41 @@ class StatusWriterTestCase(base.BaseTestCase):
                          .count('bad'))
         self.assertIn('uid-of-bad', self.writer._wanted)
 
+    def test_a_pod_whose_status_is_refused_holds_up_no_other(self):
+        writer.backoff.Backoff.next.return_value = 60.0
+        for error in (exceptions.AccessDenied('kubernetes', 'webhook', 403),
+                      exceptions.Conflict('kubernetes', 'changed', 409)):
+            bad, good = (self._pod(f'{name}-{error.status}')
+                         for name in ('bad', 'good'))
+            self.client.get_pod.return_value = bad
+            taken = bad['metadata']['uid'], bad, self._failed(bad)
+            self.writer._writing.add(taken[0])
+            self.writer._give_back(taken, error)
+            self.writer.publish(good, self._pending(good))
+            uid, early = self.writer._next(time.monotonic())
+            self.assertEqual((good['metadata']['uid'], None), (uid, early))
+            self.assertIn(bad['metadata']['uid'], self.writer._wanted)
+            self.writer.forget(good['metadata']['uid'])
+
+    def test_who_we_are_in_doubt_is_every_pods_concern(self):
+        pod = self._pod()
+        self.writer._writing.add('uid-of-web')
+        writer.backoff.Backoff.next.return_value = 60.0
+        self.writer._give_back(
+            ('uid-of-web', pod, self._pending(pod)),
+            exceptions.AccessDenied('kubernetes', 'expired', 401))
+        self.assertLess(50, self.writer._not_before - time.monotonic())
+
+    def test_an_api_server_that_does_not_know_a_pod_yet_is_asked_again(self):
+        pod = self._pod()
+        self.client.get_pod.return_value = pod
+        self.client.patch_pod_status.side_effect = [
+            exceptions.NotFound('kubernetes', 'just started', 404),
+            self._patched('shop', 'web', {'status': {}})]
+        self._start()
+        self.writer.publish(pod, self._failed(pod))
+        self._until(lambda: self.written == ['uid-of-web'])
+
     def test_nothing_is_kept_of_a_pod_that_went_after_a_bug(self):
         self._stumbling_over('web')
         pod = self._pod()
@@ -480,7 +515,7 @@ class StatusWriterTestCase(base.BaseTestCase):
         self._until(lambda: self.writer._due)
         self._until(lambda: not self.writer._writing)
         self.writer.forget('uid-of-web')
-        self._until(lambda: not (self.writer._due or self.writer._crashes
+        self._until(lambda: not (self.writer._due or self.writer._pauses
                                  or self.writer._wanted))
 
     def test_a_pod_forgotten_is_not_written(self):
