@@ -98,7 +98,8 @@ class Slot:
 
         :raises RemoteError: the API server did not say
         """
-        if self._held and self._ending and not self._held.join(0):
+        if self._held and self._ending and not (
+                self._held.join(0) or self._renewing.running()):
             self._held = None
         if self._held or not self._known.is_set():
             return

@@ -100,3 +100,22 @@ class SlotTestCase(base.BaseTestCase):
         self.assertEqual(0, shown())
         made.forget()
         self.assertIsNone(shown())
+
+    def test_a_node_whose_lease_is_still_being_renewed_is_not_free(self):
+        made = self.make()
+        self.issued.set()
+        wait_for(made._known.is_set, 'an identity', 30)
+        renewed, parts = threading.Event(), mock.Mock()
+        self.addCleanup(renewed.set)
+        parts.join.return_value = []
+        made._held = parts
+        made._renewing.spawn('lease', renewed.wait, 30)
+
+        made.close()
+        made.look()
+
+        self.client.get_lease.assert_not_called()
+        renewed.set()
+        made._renewing.join(30)
+        made.look()
+        self.client.get_lease.assert_called_with('kube-node-lease', 'n1')
