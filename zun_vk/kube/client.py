@@ -73,7 +73,7 @@ class KubeClient:
             self.use(credentials)
         else:
             self.transport = transport.Transport(self._configuration,
-                                                  self._timeout)
+                                                 self._timeout)
 
     def use(self, credentials: keypair.Credentials) -> None:
         """Call as the node from now on; any thread may say so.
@@ -183,7 +183,7 @@ class KubeClient:
     def create_signing_request(self, request: dict) -> dict:
         # Not for the guard: asked for before any node is held.
         return self.transport.call('create signing request', 'POST',
-                                    _SIGNING_REQUESTS, request)
+                                   _SIGNING_REQUESTS, request)
 
     def get_signing_request(self, name: str) -> dict:
         return self._get('get signing request',
@@ -229,7 +229,7 @@ class KubeClient:
         """Change something, if we may act."""
         self._guard()
         return self.transport.call(call, method, path, body,
-                                    content_type=content_type)
+                                   content_type=content_type)
 
 
 def has_pod(client: KubeClient, namespace: str, name: str,

@@ -56,7 +56,8 @@ class NodeIdentityTestCase(base.BaseTestCase):
             client.get_node('n1')
         except exceptions.NotFound:
             token = self.signer.seen[-1].headers.get('Authorization', '')
-        return token.partition(' ')[2] or client.transport.configuration.cert_file
+        return (token.partition(' ')[2]
+                or client.transport.configuration.cert_file)
 
 
 class TestByRequest(NodeIdentityTestCase):
