@@ -60,6 +60,8 @@ class StatusWriter:
         # something to write: monotonic seconds, as those of the next.
         self._writing: dict[str, float] = {}
         self._waiting_since: dict[str, float] = {}
+        # Those of them whose end is being written.
+        self._ending: set[str] = set()
         # UIDs of the pods whose last write failed: it may have been done.
         self._unsure: set[str] = set()
         self._pause = backoff.Backoff(0.5, 30.0)
@@ -101,6 +103,7 @@ class StatusWriter:
             self._written.pop(uid, None)
             # A thread that writes it now will keep nothing of it.
             self._writing.pop(uid, None)
+            self._ending.discard(uid)
             self._unsure.discard(uid)
             self._pauses.pop(uid, None)
             self._due.pop(uid, None)
@@ -141,6 +144,10 @@ class StatusWriter:
 
         The caller holds the lock.
         """
+        if uid in self._ending:
+            # The watch may show the end before another thread looks at what
+            # waits: nothing would be left to tell it by.
+            return False
         if uid in self._wanted:
             _, waiting = self._wanted[uid]
             return waiting['phase'] not in pod_status.TERMINAL
@@ -157,7 +164,10 @@ class StatusWriter:
                 uid, early = self._next(time.monotonic())
                 if uid is not None:
                     self._writing[uid] = self._waiting_since.pop(uid)
-                    return uid, *self._wanted.pop(uid)
+                    pod, status = self._wanted.pop(uid)
+                    if status['phase'] in pod_status.TERMINAL:
+                        self._ending.add(uid)
+                    return uid, pod, status
                 self._changed.wait(early)
         return None
 
@@ -191,6 +201,7 @@ class StatusWriter:
         uid, pod, status = taken
         with self._changed:
             since = self._writing.pop(uid, None)
+            self._ending.discard(uid)
             now = time.monotonic()
             if error is None:
                 self._pause.reset()

@@ -112,9 +112,26 @@ class StatusWriterTestCase(base.BaseTestCase):
     def _write_one(self):
         """Write what is first, as a thread of the writer does."""
         self.writer._not_before = float('-inf')
-        taken = self.writer._take(self.stop)
-        done = self.health.attempt('write', self.writer._write, *taken)
-        self.writer._give_back(taken, done)
+        self.writer._try(*self.writer._take(self.stop))
+
+    def test_nothing_that_comes_while_an_end_is_written_follows_it(self):
+        pod = self._pod()
+        shown = []
+
+        def patched(namespace, name, patch):
+            # Another thread still knows the pod as it was.
+            self.writer.publish(pod, self._pending(pod))
+            shown.append(self._patched(namespace, name, patch))
+            return shown[-1]
+        self.client.patch_pod_status.side_effect = patched
+
+        self.writer.publish(pod, self._failed(pod))
+        self._write_one()
+        # The watch has caught up: nothing is kept of what was written, by
+        # which an older status could be told to be one.
+        self.writer.newest(shown[0])
+
+        self.assertEqual({}, self.writer._wanted)
 
     def test_a_published_status_is_written_and_told(self):
         pod = self._pod()
@@ -297,7 +314,7 @@ class StatusWriterTestCase(base.BaseTestCase):
     def test_who_asks_for_more_while_nobody_writes_is_heard(self):
         pod = self._pod()
         self.writer._not_before = time.monotonic() + 10
-        self.writer._writing.add('uid-of-web')
+        self.writer._writing['uid-of-web'] = time.monotonic()
         self.writer._give_back(
             ('uid-of-web', pod, self._pending(pod)),
             exceptions.Throttled('kubernetes', 'slow down', 30))
@@ -480,7 +497,7 @@ class StatusWriterTestCase(base.BaseTestCase):
                          for name in ('bad', 'good'))
             self.client.get_pod.return_value = bad
             taken = bad['metadata']['uid'], bad, self._failed(bad)
-            self.writer._writing.add(taken[0])
+            self.writer._writing[taken[0]] = time.monotonic()
             self.writer._give_back(taken, error)
             self.writer.publish(good, self._pending(good))
             uid, early = self.writer._next(time.monotonic())
@@ -490,7 +507,7 @@ class StatusWriterTestCase(base.BaseTestCase):
 
     def test_who_we_are_in_doubt_is_every_pods_concern(self):
         pod = self._pod()
-        self.writer._writing.add('uid-of-web')
+        self.writer._writing['uid-of-web'] = time.monotonic()
         writer.backoff.Backoff.next.return_value = 60.0
         self.writer._give_back(
             ('uid-of-web', pod, self._pending(pod)),

@@ -224,6 +224,7 @@ class _Machine(stateful.RuleBasedStateMachine):
             self.watch()
             assert not self.writer._written and not self.writer._wanted
             assert not self.writer._writing and not self.writer._unsure
+            assert not self.writer._ending
             assert not self.writer._pauses and not self.writer._due
         finally:
             self.patch.stop()
