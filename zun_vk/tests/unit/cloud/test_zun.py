@@ -145,6 +145,24 @@ class ZunClientTestCase(base.CloudTestCase):
             self.assertEqual('zun', error.service)
             self.assertIn('words', error.message)
 
+    def test_a_guard_that_raises_keeps_anything_from_being_changed(self):
+        made = self.zun.create_capsule(self._template())
+        guard = mock.Mock(side_effect=exceptions.NotHolder('x', 'not held'))
+        fenced = zun.ZunClient(self.access(project_id=self.cloud.project),
+                               self.throttles, guard)
+
+        self.assertRaises(exceptions.NotHolder, fenced.create_capsule,
+                          self._template(name='another'))
+        self.assertRaises(exceptions.NotHolder, fenced.delete_capsule,
+                          made['uuid'])
+
+        self.assertEqual((1, 0), (
+            self.cloud.zun.count('POST', '/v1/capsules'),
+            self.cloud.zun.count('DELETE', '/v1/capsules/{ident}')))
+        self.assertEqual([made['uuid']], [
+            capsule['uuid'] for capsule in fenced.list_capsules()])
+        self.assertEqual(2, guard.call_count)
+
     def test_a_lost_answer_is_unreachable_and_the_capsule_is_made(self):
         self.cloud.zun.fail_next('POST', drop=True, after=True)
         self.assertRaises(exceptions.Unreachable, self.zun.create_capsule,
