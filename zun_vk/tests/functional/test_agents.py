@@ -21,6 +21,7 @@ from zun_vk.tests.fixtures import agent as agent_module
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import kubernetes
 from zun_vk.tests.fixtures import openstack
+from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.functional import base
 
@@ -120,33 +121,55 @@ class TestTakeOver(AgentsTestCase):
         self.check_nothing_changed()
 
     def test_an_agent_that_was_frozen_does_no_harm(self):
-        # It holds a create and a delete, and wakes up after another has
-        # done both.
+        # It wakes up with answers to read: to a creation, after which it
+        # would write a status, and to a write in Placement, after which it
+        # would delete a capsule. Another has done all that, and more.
         gone = self.running_pod(name='gone')
+        held = [self.cloud.zun.fail_next('POST', 'capsules', hold=True)]
+        new = self.run_pod(name='new')
+        self.assertTrue(held[0].reached.wait(20))
+        held.append(self.cloud.placement.fail_next('DELETE', hold=True))
+        failed = self.run_failing_pod()
+        self.assertTrue(held[1].reached.wait(20))
         os.kill(self.first.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.first.pid, signal.SIGCONT)
-        new = self.run_pod(name='new')
+        for fault in held:
+            fault.release()
+        self.cloud.zun.bad_images.clear()
         self.delete(gone)
         self.wait_held_by(self.second, TAKE_OVER)
-        self.wait_ready(new)
+        for pod in (new, failed):
+            self.wait_ready(pod, 60)
         self.wait_gone(gone)
-        posts = self.cloud.zun.count('POST', '/v1/capsules')
-        deletes = self.cloud.zun.count('DELETE', '/v1/capsules')
-        uuids, status = self.uuids(), self.now(new)['status']
+        before = self.changes()
+        uuids = self.uuids()
+        statuses = [self.now(pod)['status'] for pod in (new, failed)]
 
         os.kill(self.first.pid, signal.SIGCONT)
         wait_for(lambda: 'is held by another agent now' in self.first.text(),
                  'the frozen agent finds that it lost the lease', 20)
-        self.run_pod(name='later')
-        self.wait_ready(new)
+        self.running_pod(name='later')
 
         self.assertEqual(self.identity(self.second), self.holder())
-        self.assertEqual(status, self.now(new)['status'])
+        self.assertEqual(statuses, [
+            self.now(pod)['status'] for pod in (new, failed)])
         self.assertLessEqual(set(uuids), set(self.uuids()))
-        wait_for(lambda: self.cloud.zun.count('POST', '/v1/capsules')
-                 == posts + 1, 'one more capsule')
-        self.assertEqual(
-            deletes, self.cloud.zun.count('DELETE', '/v1/capsules'))
+        self.assertEqual(before + collections.Counter({
+            ('POST', '/v1/capsules'): 1}), self.changes())
+
+    def run_failing_pod(self):
+        """Create a pod whose capsule fails for now."""
+        self.cloud.zun.bad_images['bad:1'] = 'no such image'
+        return self.run_pod(pods.container(image='bad:1'), name='failed')
+
+    def changes(self):
+        """Count the requests that changed something in the cloud."""
+        with self.cloud.lock:
+            requests = (self.cloud.zun.requests
+                        + self.cloud.placement.requests)
+        return collections.Counter({
+            request: number for request, number in requests.items()
+            if request[0] != 'GET'})
 
     def test_an_agent_that_waits_can_end_without_a_trace(self):
         self.second.stop()
@@ -170,20 +193,20 @@ class TestLoad(AgentsTestCase):
     def test_agents_that_are_killed_under_load_double_and_lose_nothing(self):
         agents = [self.start_agent(), self.start_agent()]
         namespace = self.namespace()
-        pods = []
+        crowd = []
         for number in range(self.PODS):
-            pods.append(self.run_pod(name=f'p{number}', namespace=namespace))
+            crowd.append(self.run_pod(name=f'p{number}', namespace=namespace))
             if number % 8 == 4:
                 agents[0].kill()
                 agents[0].start()
                 agents.reverse()
-        for pod in pods:
+        for pod in crowd:
             # The first look after a kill waits for requests of the dead.
             self.wait_ready(pod, 90)
         per_pod = collections.Counter(
             capsule.labels['zun.openstack.org/uid']
             for capsule in self.cloud.capsules())
-        self.assertEqual({pod['metadata']['uid']: 1 for pod in pods},
+        self.assertEqual({pod['metadata']['uid']: 1 for pod in crowd},
                          dict(per_pod))
 
 
