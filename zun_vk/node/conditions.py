@@ -33,13 +33,42 @@ _PRESSURES = (
 )
 
 
+class Lasting:
+    """Something that must be seen for a while before it is believed."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._last = 0.0
+
+    def see(self, present: bool, now: float) -> None:
+        """Take in one look, at ``now`` in monotonic seconds."""
+        self._last = now
+        if not present:
+            self._first = None
+        elif self._first is None:
+            self._first = now
+
+    @property
+    def sure(self) -> bool:
+        """All looks of PATIENCE seconds, and the last one, showed it."""
+        return (self._first is not None
+                and self._last - self._first >= PATIENCE)
+
+    @property
+    def doubtful(self) -> bool:
+        """The last look showed it, but not yet for long enough."""
+        return self._first is not None and not self.sure
+
+
 def ready(problems: list[health_module.Problem], hosts: int | None,
-          now: float) -> tuple[bool, str, str] | None:
+          now: float, deserted: bool = True
+          ) -> tuple[bool, str, str] | None:
     """Return the Ready condition: its value, reason and message.
 
     :param problems: failing checks, the oldest first
     :param hosts: Zun hosts that are up and enabled; None: never seen
     :param now: monotonic seconds
+    :param deserted: that there is no host is sure
     :returns: None while it is too early to tell
     """
     lasting = [p for p in problems
@@ -48,7 +77,7 @@ def ready(problems: list[health_module.Problem], hosts: int | None,
         worst = lasting[0]
         return False, _REASONS[worst.service], (
             f'{worst.service}: {worst.message}')
-    if hosts is None:
+    if hosts is None or (hosts == 0 and not deserted):
         return None
     if hosts == 0:
         return False, 'NoZunHost', 'no Zun host is up and enabled'

@@ -70,6 +70,8 @@ class NodeController:
         # Owned by run().
         self._node: dict = {}
         self._seen: observer_module.Observation | None = None
+        self._deserted = conditions.Lasting()
+        self._zone_gone = conditions.Lasting()
         self._claimed = capacity.Amounts()
         self._static: dict | None = None
         self._registered_with: str | None = None
@@ -110,8 +112,12 @@ class NodeController:
             if self.look() and registered != self._node['metadata']['uid']:
                 registered = self._node['metadata']['uid']
                 on_registered(self._node)
-            stop.wait(_HURRY if self._health.problems()
+            stop.wait(_HURRY if self._health.problems() or self._in_doubt
                       else self._conf.node.capacity_interval)
+
+    @property
+    def _in_doubt(self) -> bool:
+        return self._deserted.doubtful or self._zone_gone.doubtful
 
     def look(self) -> bool:
         """Look at the cloud and the node once, write what has changed.
@@ -142,6 +148,9 @@ class NodeController:
             capacity.Amounts())
         more = self._seen is None or _has_more(seen, self._seen)
         self._seen = seen
+        now = time.monotonic()
+        self._deserted.see(not seen.hosts, now)
+        self._zone_gone.see(not seen.zone_exists, now)
         if more:
             self._grew()
 
@@ -181,7 +190,7 @@ class NodeController:
 
     def _cordoned(self, node: dict) -> dict:
         """Cordon or uncordon the node where its zone came or went."""
-        if self._seen is None:
+        if self._seen is None or self._zone_gone.doubtful:
             return node
         patch = cordon.patch(node, self._seen.zone_exists)
         if patch is None:
@@ -200,7 +209,7 @@ class NodeController:
         """Return the node's status as it should be, None: too early."""
         hosts = None if self._seen is None else len(self._seen.hosts)
         ready = conditions.ready(self._health.problems(), hosts,
-                                 time.monotonic())
+                                 time.monotonic(), self._deserted.sure)
         if ready is None:
             return None
         providers = self.providers()

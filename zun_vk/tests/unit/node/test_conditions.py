@@ -45,6 +45,10 @@ class ReadyTestCase(base.BaseTestCase):
         self.assertEqual((False, 'NoZunHost'),
                          conditions.ready([], 0, 100)[:2])
 
+    def test_no_host_is_told_once_it_is_sure(self):
+        self.assertIsNone(conditions.ready([], 0, 100, deserted=False))
+        self.assertTrue(conditions.ready([], 1, 100, deserted=False)[0])
+
     def test_a_failing_service_goes_before_missing_hosts(self):
         self.assertEqual('ZunUnavailable',
                          conditions.ready([_problem('zun')], 0, 100)[1])
@@ -64,6 +68,29 @@ class ReadyTestCase(base.BaseTestCase):
     def test_kubernetes_own_problems_say_nothing_of_the_cloud(self):
         self.assertTrue(
             conditions.ready([_problem('kubernetes')], 2, 100)[0])
+
+
+class LastingTestCase(base.BaseTestCase):
+
+    def _seen(self, *looks):
+        lasting = conditions.Lasting()
+        for present, now in looks:
+            lasting.see(present, now)
+        return lasting.sure, lasting.doubtful
+
+    def test_what_no_look_showed_is_neither_sure_nor_doubtful(self):
+        self.assertEqual((False, False), self._seen())
+        self.assertEqual((False, False), self._seen((False, 0), (False, 9)))
+
+    def test_what_looks_of_5_s_showed_is_sure(self):
+        self.assertEqual((False, True), self._seen((True, 0)))
+        self.assertEqual((False, True), self._seen((True, 0), (True, 4.9)))
+        self.assertEqual((True, False), self._seen((True, 0), (True, 5)))
+
+    def test_a_look_that_did_not_show_it_begins_it_anew(self):
+        self.assertEqual((False, False), self._seen((True, 0), (False, 5)))
+        self.assertEqual((False, True), self._seen(
+            (True, 0), (False, 4), (True, 5), (True, 9)))
 
 
 class ConditionsTestCase(base.BaseTestCase):

@@ -202,12 +202,45 @@ class RoundTestCase(ControllerTestCase):
             self._round()
             self.assertEqual(('True', 'CloudReady'), self._ready())
 
-    def test_without_hosts_the_node_is_not_ready(self):
+    def test_without_hosts_the_node_is_not_ready_after_a_while(self):
         self._round()
         self.observer.observe.return_value = _observation()
+        self._round(4)
+        self._round(1)
+        self.assertEqual(('True', 'CloudReady'), self._ready())
         self._round()
         self.assertEqual(('False', 'NoZunHost'), self._ready())
         self.assertEqual('0', self.node['status']['allocatable']['cpu'])
+        self.observer.observe.return_value = _observation(8)
+        self._round()
+        self.assertEqual(('True', 'CloudReady'), self._ready())
+
+    def test_hosts_missing_from_one_look_are_not_missed(self):
+        self._round()
+        for _ in range(5):
+            self.observer.observe.return_value = _observation()
+            self._round(3)
+            self.observer.observe.return_value = _observation(8)
+            self._round(3)
+        self.assertEqual(1, len(self.patches))
+
+    def test_a_failing_cloud_says_nothing_of_its_hosts(self):
+        self._round()
+        self.observer.observe.return_value = _observation()
+        self._round(2)
+        self.observer.observe.side_effect = exceptions.Unreachable(
+            'zun', 'reset')
+        self._round(4)
+        self._round(1)
+        self.assertEqual(('True', 'CloudReady'), self._ready())
+
+    def test_an_agent_that_starts_keeps_what_it_cannot_tell_yet(self):
+        self._round()
+        self.node['status']['conditions'][0].update(
+            status='False', reason='NoZunHost')
+        self.observer.observe.return_value = _observation()
+        self._round(4)
+        self.assertEqual(('False', 'NoZunHost'), self._ready())
 
     def test_a_cloud_that_never_answered_gets_a_node_that_says_so(self):
         self.observer.observe.side_effect = exceptions.Unreachable(
@@ -221,6 +254,7 @@ class RoundTestCase(ControllerTestCase):
         self._round()
         self._round()
         self.observer.observe.return_value = _observation()
+        self._round()
         self._round()
         self.assertEqual(['NodeReady', 'NodeNotReady'], [
             call.args[2] for call in self.recorder.node.call_args_list])
@@ -262,6 +296,9 @@ class RoundTestCase(ControllerTestCase):
         self._round()
         self.observer.observe.return_value = dataclasses.replace(
             _observation(), zone_exists=False)
+        self._round(4)
+        self._round(1)
+        self.assertNotIn('unschedulable', self.node['spec'])
         self._round()
         self.assertTrue(self.node['spec']['unschedulable'])
         self.assertEqual(('False', 'NoZunHost'), self._ready())
@@ -367,6 +404,16 @@ class RunTestCase(ControllerTestCase):
         self._start()
         wait.wait_for(lambda: self.registered, 'the node', timeout=10)
         self.assertEqual('node-uid', self.registered[0]['metadata']['uid'])
+
+    def test_a_doubt_is_looked_into_without_delay(self):
+        self.controller._conf.set_override(
+            'capacity_interval', 300, group='node')
+        self.observer.observe.side_effect = (
+            lambda: setattr(self.clock, 'now', self.clock.now + 1)
+            or _observation())
+        self._start()
+        wait.wait_for(lambda: self.patches, 'a verdict', timeout=10)
+        self.assertEqual(('False', 'NoZunHost'), self._ready())
 
     def test_an_api_server_that_was_away_is_tried_until_it_is_back(self):
         self.client.server_version.side_effect = exceptions.Unreachable(
