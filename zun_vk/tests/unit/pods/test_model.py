@@ -67,6 +67,8 @@ class _World:
         self.pods = {}
         self.capsules = {}
         self.shown_running = set()
+        # Exit codes that Zun showed of pods that had not ended, by UID.
+        self.ended = {}
         self.allocations = {'a consumer of Nova'}
         self.ports = {'a port of Nova': _port('a port of Nova', 'server')}
         self.under_way = []
@@ -106,6 +108,21 @@ class _World:
     def of_pod(self, uid):
         return [each for each in self.capsules.values()
                 if each['labels']['zun.openstack.org/uid'] == uid]
+
+    def running(self):
+        return sorted(uuid for uuid, each in self.capsules.items()
+                      if each['status'] == 'Running')
+
+    def end(self, uuid, code):
+        """Let the container of a capsule exit, and Zun notice."""
+        capsule = self.capsules[uuid]
+        capsule['status'] = 'Stopped'
+        capsule['containers'] = [capsules.container(
+            status='Stopped', status_detail=f'Exited({code}) now')]
+        uid = capsule['labels']['zun.openstack.org/uid']
+        phase = (self.pods.get(uid, {}).get('status') or {}).get('phase')
+        if phase in ('Pending', 'Running'):
+            self.ended[uid] = code
 
     # Kubernetes, as the agent's client has it.
 
@@ -416,8 +433,9 @@ class _Machine(stateful.RuleBasedStateMachine):
     # The users
 
     @stateful.rule(name=NAMES, deadline=st.sampled_from([None, None, 40]),
-                   owners=st.sampled_from([[], [], [_DAEMONSET]]))
-    def add_pod(self, name, deadline, owners):
+                   owners=st.sampled_from([[], [], [_DAEMONSET]]),
+                   policy=st.sampled_from(['Always', 'Never', 'OnFailure']))
+    def add_pod(self, name, deadline, owners, policy):
         if any(pod['metadata']['name'] == name
                for pod in self.world.pods.values()):
             return
@@ -425,7 +443,7 @@ class _Machine(stateful.RuleBasedStateMachine):
         fields = {'env': [_SECRET]} if name == 'b' else {}
         limits = {'activeDeadlineSeconds': deadline} if deadline else {}
         pod = strategies.pod(strategies.container(**fields), name=name,
-                             uid=uid, **limits)
+                             uid=uid, restartPolicy=policy, **limits)
         pod['metadata']['ownerReferences'] = owners
         pod['metadata']['resourceVersion'] = str(next(self.world.numbers))
         self.world.pods[uid] = pod
@@ -471,17 +489,19 @@ class _Machine(stateful.RuleBasedStateMachine):
             capsule['status_reason'] = bad
             capsule['containers'] = [] if bad else [capsules.container()]
 
-    @stateful.precondition(lambda self: any(
-        each['status'] == 'Running' for each in
-        self.world.capsules.values()))
+    @stateful.precondition(lambda self: self.world.running())
     @stateful.rule(data=st.data())
     def zun_loses_a_capsule(self, data):
-        running = sorted(uuid for uuid, each in self.world.capsules.items()
-                         if each['status'] == 'Running')
-        lost = data.draw(st.sampled_from(running))
+        lost = data.draw(st.sampled_from(self.world.running()))
         del self.world.capsules[lost]
         self.world.allocations.remove(lost)
         del self.world.ports[lost]
+
+    @stateful.precondition(lambda self: self.world.running())
+    @stateful.rule(data=st.data(), code=st.sampled_from([0, 3]))
+    def a_container_ends(self, data, code):
+        self.world.end(data.draw(st.sampled_from(self.world.running())),
+                       code)
 
     # The agent
 
@@ -560,8 +580,7 @@ class _Machine(stateful.RuleBasedStateMachine):
                 assert not pod.get('status'), uid
                 continue
             phase = pod['status']['phase']
-            assert phase in ('Running', 'Failed'), (uid, pod['status'])
-            assert phase == 'Failed' or not self.world.overdue(pod), uid
+            assert phase in self._ends(pod), (uid, pod['status'])
             wanted = 1 if phase == 'Running' else 0
             assert len(self.world.of_pod(uid)) == wanted, uid
         assert self.world.allocations == {
@@ -572,7 +591,40 @@ class _Machine(stateful.RuleBasedStateMachine):
             uid = capsule['labels']['zun.openstack.org/uid']
             assert uid in self.world.pods, f'{uid} left a capsule behind'
 
+    def _ends(self, pod):
+        """Return the phases in which the pod may be in the end."""
+        code = self.world.ended.get(pod['metadata']['uid'])
+        policy = pod['spec']['restartPolicy']
+        over = code is not None and (
+            policy == 'Never' or policy == 'OnFailure' and code == 0)
+        if over:
+            found = {'Failed' if code else 'Succeeded'}
+        else:
+            found = {'Running', 'Failed'}
+        if not self.world.overdue(pod):
+            return found
+        # Whichever came first.
+        return found - {'Running'} | {'Failed'}
+
+
+class _RunningMachine(_Machine):
+    """Begins with pods that run: else few would come to an end."""
+
+    @stateful.initialize(policy=st.sampled_from(['Never', 'OnFailure']))
+    def pods_run(self, policy):
+        self.world.secret = 'there'
+        for name in 'ab':
+            self.add_pod(name, None, [], policy)
+        for _ in range(5):
+            self._settle()
+        assert len(self.world.running()) == 2
+
 
 class ModelTestCase(_Machine.TestCase):
     settings = hypothesis.settings(
         max_examples=40, stateful_step_count=50)
+
+
+class RunningModelTestCase(_RunningMachine.TestCase):
+    settings = hypothesis.settings(
+        max_examples=40, stateful_step_count=30)
