@@ -42,7 +42,7 @@ class PodSource:
         """Return a PodList with the items of all pages.
 
         :param resource_version: see Kubernetes, "The resourceVersion
-            parameter": '0' any version, '' the most recent
+            parameter": '' the most recent
         :raises Expired: the version, or the continuation, is too old
         """
         first = self._page(resource_version=resource_version)

@@ -37,8 +37,9 @@ from zun_vk.kube import backoff
 
 LOG = logging.getLogger(__name__)
 
-# Versions to list at: anything the API server has at hand, and the newest.
-ANY_VERSION = '0'
+# The version to list at for what is true now. Never "0", for anything that
+# an API server has at hand: one that lags behind would show an agent that
+# takes over a node the pods of a while ago, without what was written since.
 NEWEST_VERSION = ''
 
 # A watch is ended by the API server after a random time between these.
@@ -118,7 +119,7 @@ class Reflector:
         self._clock = clock
         self._chance = chance
         # Where the next list or watch begins.
-        self._version = ANY_VERSION
+        self._version = NEWEST_VERSION
         self._logged: set[tuple[type, int]] = set()
         # The one lock: it guards _store, which only run() changes, and
         # _stream, which run() sets and the thread that waits for stop closes.

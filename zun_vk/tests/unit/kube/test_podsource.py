@@ -46,7 +46,7 @@ class ListTestCase(base.BaseTestCase):
         self.api = fixture.api
         self.source = podsource.PodSource(fixture.client(), 'zun-vk')
 
-    def _listed(self, version='0'):
+    def _listed(self, version='3'):
         listed = self.source.list(version)
         return (listed['metadata']['resourceVersion'],
                 [item['metadata']['uid'] for item in listed['items']])
@@ -55,7 +55,7 @@ class ListTestCase(base.BaseTestCase):
         self.api.answers.append(_page('a', 'b'))
         self.assertEqual(('7', ['a', 'b']), self._listed())
         query = self.api.seen[0].query
-        self.assertEqual(('spec.nodeName=zun-vk', '0'),
+        self.assertEqual(('spec.nodeName=zun-vk', '3'),
                          (query['fieldSelector'], query['resourceVersion']))
 
     def test_pages_are_joined(self):
@@ -87,7 +87,7 @@ class ListTestCase(base.BaseTestCase):
                      {'items': [], 'metadata': None},
                      {'items': 5, 'metadata': {}}):
             self.api.answers.append(http.Response(200, body))
-            self.assertRaises(exceptions.RemoteError, self.source.list, '0')
+            self.assertRaises(exceptions.RemoteError, self.source.list, '7')
 
 
 class _WatchHandler(server.BaseHTTPRequestHandler):
