@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import dataclasses
 import json
 import math
+import re
 import typing
 
 from zun_vk import exceptions
@@ -41,6 +42,9 @@ MINIMUM_MEMORY_MIB = 4
 # answers 500 to what is longer.
 MAX_JSON_BYTES = 65535
 MAX_DIRECTORY = 255
+# Zun's schema of an image: its length, and what must be somewhere in it.
+IMAGE_LENGTHS = range(2, 256)
+_IMAGE = re.compile('[a-zA-Z0-9][a-zA-Z0-9_.-]')
 _MIB = 1024 ** 2
 _MILLI = 1000
 _REQUEST_FIRST = ('requests', 'limits')
@@ -81,7 +85,7 @@ def check(pod: dict) -> None:
 
     :raises UnsupportedPod: it cannot
     """
-    refused = support.refused(pod) + _unreadable(pod) + _too_long(pod)
+    refused = support.refused(pod) + _unreadable(pod) + _unfit(pod)
     if refused:
         raise exceptions.UnsupportedPod(refused)
 
@@ -247,10 +251,16 @@ def _unreadable(pod: dict) -> list[str]:
     return paths
 
 
-def _too_long(pod: dict) -> list[str]:
-    """Return the paths of fields that are longer than Zun's columns."""
+def _unfit(pod: dict) -> list[str]:
+    """Return the paths of fields that no setting of Zun's lets through.
+
+    They are longer than its columns, or than its schema allows.
+    """
     paths = []
     for index, container in enumerate(pod['spec'].get('containers') or []):
+        image = container['image']
+        if len(image) not in IMAGE_LENGTHS or not _IMAGE.search(image):
+            paths.append(f'spec.containers[{index}].image')
         if len(container.get('workingDir') or '') > MAX_DIRECTORY:
             paths.append(f'spec.containers[{index}].workingDir')
         if len(json.dumps(_ports(container))) > MAX_JSON_BYTES:

@@ -284,20 +284,25 @@ class TestRefused(base.AgentTestCase):
 
 class TestZunRefuses(base.AgentTestCase):
 
+    @staticmethod
+    def greedy():
+        """Return a container with more CPUs than Zun's configuration has."""
+        return pods.container(resources={'requests': {'cpu': '64'}})
+
     def test_zuns_own_words_are_in_an_event_and_others_go_on(self):
-        # one character is a good image for Kubernetes, not for Zun
-        bad = self.run_pod(pods.container(image='x'), name='bad')
+        bad = self.run_pod(self.greedy(), name='bad')
         good = self.running_pod(name='good')
 
         event = self.wait_event(bad, 'FailedCreatePodSandBox')
 
         self.assertEqual('Warning', event['type'])
-        self.assertIn("'x' is too short", event['message'])
+        self.assertIn('64', event['message'])
+        self.assertIn('maximum', event['message'])
         self.assertEqual('Pending', self.now(bad)['status']['phase'])
         self.assertIsNotNone(good)
 
     def test_a_rejected_pod_is_tried_again_ever_more_slowly(self):
-        pod = self.run_pod(pods.container(image='y'))
+        pod = self.run_pod(self.greedy())
         self.wait_event(pod, 'FailedCreatePodSandBox')
         before = self.posts()
 
@@ -322,7 +327,7 @@ class TestZunRefuses(base.AgentTestCase):
         self.assertEqual(0, fault.times)
 
     def test_a_pod_that_zun_refuses_can_be_deleted(self):
-        pod = self.run_pod(pods.container(image='z'))
+        pod = self.run_pod(self.greedy())
         self.wait_event(pod, 'FailedCreatePodSandBox')
 
         self.delete(pod)

@@ -175,6 +175,36 @@ def pods_with_variables(draw):
         for name in draw(st.sampled_from(['a', 'ab']))))
 
 
+_WHOLE_AMOUNTS = st.dictionaries(
+    st.sampled_from(['cpu', 'memory']),
+    st.sampled_from(['0', '1', '100m', '1500m', '64Mi', '1e3', '129M']))
+
+
+@st.composite
+def pods_that_fit(draw):
+    """A pod that can be carried, with every field that is."""
+    return pod(*(
+        container(name, draw(st.sampled_from(['busybox', 'quay.io/a/b:1'])),
+                  **draw(st.fixed_dictionaries({}, optional={
+                      'command': st.lists(_WORDS | _REFERENCES, max_size=3),
+                      'args': st.lists(_WORDS | _REFERENCES, max_size=3),
+                      'env': st.just([{'name': 'A', 'value': 'a'}]),
+                      'ports': st.lists(st.fixed_dictionaries(
+                          {'containerPort': st.integers(1, 65535)},
+                          optional={'protocol': st.sampled_from(
+                              ['TCP', 'UDP'])}), max_size=2),
+                      'resources': st.fixed_dictionaries({}, optional={
+                          'requests': _WHOLE_AMOUNTS,
+                          'limits': _WHOLE_AMOUNTS}),
+                      'workingDir': st.sampled_from(['', '/srv']),
+                      'tty': st.booleans(), 'stdin': st.booleans(),
+                      'imagePullPolicy': st.sampled_from(
+                          ['Always', 'IfNotPresent', 'Never'])})))
+        for name in draw(st.sampled_from(['a', 'ab']))),
+        restartPolicy=draw(st.sampled_from(
+            ['Always', 'OnFailure', 'Never'])))
+
+
 @st.composite
 def materials(draw):
     """What the variables of any pod may refer to."""

@@ -11,13 +11,16 @@
 # under the License.
 import copy
 import json
+import math
 
 import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk import exceptions
+from zun_vk.kube import quantity
 from zun_vk.pods import environment
+from zun_vk.pods import expansion
 from zun_vk.pods import identity
 from zun_vk.pods import translate
 from zun_vk.tests.fixtures.openstack import zun_schema
@@ -130,6 +133,10 @@ class TranslateTestCase(base.BaseTestCase):
         self.assertEqual(translation, strategies.translation(pod, material))
         self._check_whole(pod, translation.template)
 
+    @hypothesis.given(strategies.pods_that_fit())
+    def test_a_pod_that_fits_is_carried_whole(self, pod):
+        self._check_whole(pod, strategies.translation(pod).template)
+
     @hypothesis.given(strategies.pods_with_variables(),
                       strategies.materials())
     def test_variables_reach_the_capsule_as_they_were_made(
@@ -161,16 +168,49 @@ class TranslateTestCase(base.BaseTestCase):
             identity.container_names(template['metadata']['annotations']))
         self.assertEqual([container['image'] for container in wanted],
                          [container['image'] for container in made])
+        self.assertEqual(pod['spec'].get('restartPolicy', 'Always'),
+                         template['spec']['restartPolicy'])
         for asked, got in zip(wanted, made, strict=True):
-            self.assertLessEqual(
-                {entry['name'] for entry in asked.get('env') or []
-                 if not _may_be_missing(entry)}, set(got.get('env') or {}))
-            for field in ('command', 'args', 'ports'):
-                self.assertEqual(len(asked.get(field) or []),
-                                 len(got.get(field) or []), field)
-            for field in ('tty', 'stdin'):
-                self.assertEqual(bool(asked.get(field)),
-                                 bool(got.get(field)), field)
+            self._check_container(asked, got)
+
+    def _check_container(self, asked, got):
+        """Each field is as it was asked for, whatever code put it there."""
+        env = got.get('env') or {}
+        self.assertLessEqual(
+            {entry['name'] for entry in asked.get('env') or []
+             if not _may_be_missing(entry)}, set(env))
+        for field in ('command', 'args'):
+            self.assertEqual([
+                expansion.expand(word, env, translate.MAX_JSON_BYTES)
+                for word in asked.get(field) or []], got.get(field) or [])
+        self.assertEqual(
+            [(port['containerPort'], port.get('protocol', 'TCP'))
+             for port in asked.get('ports') or []],
+            [(port['containerPort'], port['protocol'])
+             for port in got.get('ports') or []])
+        for field, zun_field in (
+                ('tty', 'tty'), ('stdin', 'stdin'), ('workingDir', 'workDir'),
+                ('imagePullPolicy', 'imagePullPolicy')):
+            self.assertEqual(asked.get(field) or None,
+                             got.get(zun_field) or None, field)
+        self._check_amounts(asked.get('resources') or {}, (
+            got.get('resources') or {}).get('requests') or {})
+
+    def _check_amounts(self, asked, got):
+        """CPUs are a share by the request, MiB a bound by the limit."""
+        requests, limits = (asked.get(kind) or {}
+                            for kind in ('requests', 'limits'))
+        cpu = next(filter(None, (quantity.parse_cpu(each.get('cpu', '0'))
+                                 for each in (requests, limits))), 0)
+        memory = next(filter(None, (
+            quantity.parse_bytes(each.get('memory', '0'))
+            for each in (limits, requests))), 0)
+        wanted = {}
+        if cpu:
+            wanted['cpu'] = max(0.1, cpu / 1000)
+        if memory:
+            wanted['memory'] = max(4, math.ceil(memory / 2 ** 20))
+        self.assertEqual(wanted, got)
 
 
 class ResourcesTestCase(base.BaseTestCase):
@@ -295,6 +335,16 @@ class BoundsTestCase(base.BaseTestCase):
             workingDir='/' + 'x' * 255, ports=ports)
         self.assertEqual(['spec.containers[0].workingDir',
                           'spec.containers[0].ports'], error.fields)
+
+    def test_an_image_that_zuns_schema_refuses_is_refused_by_path(self):
+        long = 'registry.example.com/' + 'x' * 234
+        for image in (long, 'ab', 'a/bc'):
+            template = self._translate(image=image).template
+            zun_schema.check({'template': template})
+        for image in (long + 'x', 'a', 'a/b'):
+            error = self.assertRaises(
+                exceptions.UnsupportedPod, self._translate, image=image)
+            self.assertEqual(['spec.containers[0].image'], error.fields)
 
     def test_what_references_would_grow_to_is_not_made(self):
         variables = self._variables(A='x' * 30000)
