@@ -57,13 +57,16 @@ class KillTestCase(base.FunctionalTestCase):
         self.place = self.namespace()
         self.early = []     # pods that went before their capsules
 
-    def lives(self, since=''):
-        """Start the agents and wait until they are ready."""
+    def lives(self, since='', faulty=True):
+        """Start the agents and wait until they are ready.
+
+        :param faulty: they may die already
+        """
         lives = [Life(self.new_agent(), self.MATCH, at, when, since)
                  for at in range(1, self.POINTS + 1)
                  for when in self.WHEN]
         for life in lives:
-            life.agent.start(life.fault)
+            life.agent.start(life.fault if faulty else None)
         for life in lives:
             life.agent.wait_ready(60)
         return lives
@@ -72,11 +75,11 @@ class KillTestCase(base.FunctionalTestCase):
         return self.useFixture(agent_module.Agent(
             self.kube, self.cloud, base.new_name()))
 
-    def bind(self, lives):
+    def bind(self, lives, **spec):
         """Give each agent a pod."""
         for number, life in enumerate(lives):
             life.pod = self.submit(pods.pod(
-                f'pod-{number}', node=life.agent.node), self.place)
+                f'pod-{number}', node=life.agent.node, **spec), self.place)
 
     def restart(self, lives, done):
         """Start dead agents anew once each has died or done its work."""
@@ -144,3 +147,100 @@ class TestKilledWhileDeleting(KillTestCase):
         self.assertEqual([], self.early)
         self.assertEqual([], self.cloud.capsules())
         self.assertEqual(len(lives), self.cloud.zun.created)
+
+
+class EndTestCase(KillTestCase):
+    """Agents that find, when they start, that their pod has to end."""
+
+    def sleepers(self, **spec):
+        """Return agents that were stopped while their pods ran."""
+        lives = self.lives(faulty=False)
+        self.bind(lives, **spec)
+        for life in lives:
+            self.wait_ready(life.pod, 60)
+        for life in lives:
+            life.agent.stop()
+        return lives
+
+    def check_end(self, lives, phase):
+        """Wake the agents: each pod ends so, and leaves nothing in Zun."""
+        for life in lives:
+            life.agent.start(life.fault)
+
+        def done(life):
+            return (self.now(life.pod)['status']['phase'] == phase
+                    and not self.capsule(life.pod))
+
+        dead = self.restart(lives, done)
+        self.check_points(lives, dead)
+        for life in lives:
+            wait_for(lambda life=life: done(life),
+                     f'{phase}, {life.point}', 90,
+                     seen=lambda life=life: self.about(life.pod))
+        self.assertEqual({}, self.cloud.placement.allocations)
+        self.assertEqual(len(lives), self.cloud.zun.created)
+
+
+class TestKilledWhileEnding(EndTestCase):
+
+    POINTS = 3
+
+    def test_an_end_is_written_before_its_capsule_goes(self):
+        lives = self.sleepers(restartPolicy='Never')
+        for life in lives:
+            self.cloud.finish(self.capsule(life.pod))
+
+        self.check_end(lives, 'Succeeded')
+
+
+class TestKilledAtDeadline(EndTestCase):
+
+    POINTS = 4
+
+    def test_a_pod_that_ran_too_long_fails_for_that(self):
+        lives = self.sleepers()
+        for life in lives:
+            self.api.patch_pod(self.place, life.pod['metadata']['name'],
+                               {'spec': {'activeDeadlineSeconds': 1}})
+
+        self.check_end(lives, 'Failed')
+
+        self.assertEqual({'DeadlineExceeded'}, {
+            self.now(life.pod)['status']['reason'] for life in lives})
+
+
+class Once(dict):
+    """Gives each of its values away once."""
+
+    def __getitem__(self, key):
+        return self.pop(key)
+
+
+class TestKilledWhileDiscarding(KillTestCase):
+    """A capsule fails on its host, and Zun forgets what it holds."""
+
+    POINTS = 3
+    MATCH = 'DELETE .*(/allocations/|/capsules/)'
+
+    def test_a_failed_capsule_leaves_nothing_and_another_runs(self):
+        lives = self.lives()
+        self.cloud.zun.bad_images = Once({
+            self.image(life): 'no such image' for life in lives})
+        for number, life in enumerate(lives):
+            life.pod = self.submit(pods.pod(
+                f'pod-{number}', pods.container(image=self.image(life)),
+                node=life.agent.node), self.place)
+
+        dead = self.restart(lives, self.is_ready)
+
+        self.check_points(lives, dead)
+        for life in lives:
+            self.wait_ready(life.pod, 90)
+        self.assertEqual(
+            {self.capsule(life.pod).uuid for life in lives},
+            set(self.cloud.placement.allocations))
+        self.assertEqual(2 * len(lives), self.cloud.zun.created)
+
+    @staticmethod
+    def image(life):
+        return f'{life.agent.node}:1'

@@ -29,6 +29,14 @@ class TestKilledWhileDeleting(killed.TestKilledWhileDeleting):
     MATCH, WHEN, POINTS = REQUESTS, BOTH, 9
 
 
+class TestKilledWhileEnding(killed.TestKilledWhileEnding):
+    MATCH, WHEN, POINTS = REQUESTS, BOTH, 7
+
+
+class TestKilledAtDeadline(killed.TestKilledAtDeadline):
+    MATCH, WHEN, POINTS = REQUESTS, BOTH, 8
+
+
 class TestApiServerAway(kubernetes.TestApiServerAway):
     AWAY = 60
 
