@@ -14,6 +14,7 @@
 import time
 
 from zun_vk.tests.fixtures import kube
+from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.functional import base
 
@@ -168,6 +169,25 @@ class TestIllCloud(base.AgentTestCase):
         self.wait_ready(pod)
         self.assertEqual(1, self.cloud.zun.created - self.made)
         self.assertEqual([], self.events(pod, 'FailedCreatePodSandBox'))
+
+    def test_placement_that_conflicts_gets_its_claim_back_all_the_same(self):
+        # Its answer where another request changed the consumer meanwhile.
+        fault = self.cloud.placement.fail_next(
+            'DELETE', 'allocations', status=409, times=2, body={'errors': [{
+                'status': 409, 'title': 'Conflict',
+                'code': 'placement.concurrent_update',
+                'detail': 'consumer generation conflict'}]})
+        self.addCleanup(self.cloud.placement.forgive)
+        self.addCleanup(self.cloud.zun.bad_images.clear)
+        self.cloud.zun.bad_images['bad:1'] = 'no such image'
+        pod = self.run_pod(pods.container(image='bad:1'))
+        failed = wait_for(lambda: self.capsule(pod), 'a capsule', 20)
+
+        wait_for(lambda: failed.uuid not in self.cloud.zun.capsules,
+                 'no record of it', 30)
+
+        self.assertEqual(2, fault.taken)
+        self.assertNotIn(failed.uuid, self.cloud.placement.allocations)
 
     def test_placement_is_only_read(self):
         """So no generation can conflict while no capsule fails."""
