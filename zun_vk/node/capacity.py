@@ -52,10 +52,12 @@ class Provider:
 
     :param inventories: by resource class: total, reserved, allocation_ratio
     :param usages: by resource class, allocated units
+    :param uuid: its identity in Placement
     """
 
     inventories: typing.Mapping[str, typing.Mapping[str, typing.Any]]
     usages: typing.Mapping[str, int]
+    uuid: str = ''
 
     def total(self) -> Amounts:
         """Return what the provider can give when nothing is allocated."""

@@ -267,10 +267,15 @@ def _amounts(resources: dict[str, str] | None) -> dict[str, int]:
 
 def _has_more(now: observer_module.Observation,
               before: observer_module.Observation) -> bool:
-    free = sum((p.free() for p in now.providers), capacity.Amounts())
-    was = sum((p.free() for p in before.providers), capacity.Amounts())
-    return (len(now.hosts) > len(before.hosts)
-            or free.milli_cpu > was.milli_cpu or free.memory > was.memory)
+    """Tell whether any host has more to give: a capsule needs but one."""
+    was = {provider.uuid: provider.free() for provider in before.providers}
+    return any(_is_more(provider.free(), was.get(provider.uuid))
+               for provider in now.providers)
+
+
+def _is_more(free: capacity.Amounts, was: capacity.Amounts | None) -> bool:
+    return (was is None or free.milli_cpu > was.milli_cpu
+            or free.memory > was.memory)
 
 
 def _ready_condition(node: dict) -> dict:

@@ -91,7 +91,7 @@ class CloudObserver:
             return None
         try:
             provider = capacity.Provider(self._placement.inventories(uuid),
-                                         self._placement.usages(uuid))
+                                         self._placement.usages(uuid), uuid)
         except exceptions.NotFound:
             self._known.pop(host, None)
             return None

@@ -407,5 +407,18 @@ class TestZunRefuses(base.AgentTestCase):
         self.assertEqual(1, len(self.cloud.capsules(
             uid=pod['metadata']['uid'])))
 
+    def test_room_ends_the_wait_of_a_pod(self):
+        self.addCleanup(self.cloud.disable_host, 'host-0', False)
+        self.cloud.disable_host('host-0')
+        made = self.cloud.zun.created
+        pod = self.run_pod()
+        # After the sixth try the next one is 16 to 32 s away.
+        wait_for(lambda: self.cloud.zun.created >= made + 6, 'six tries', 60)
+        wait_for(lambda: not self.capsule(pod), 'the last one discarded')
+
+        self.cloud.disable_host('host-0', False)
+
+        self.wait_ready(pod, 8)
+
     def posts(self):
         return self.cloud.zun.count('POST', '/v1/capsules')

@@ -39,8 +39,9 @@ class _Clock:
 def _observation(*cpus, used=0):
     """Return what is seen of hosts with so many CPUs."""
     providers = tuple(
-        capacity.Provider({'VCPU': {'total': each}}, {'VCPU': used})
-        for each in cpus)
+        capacity.Provider({'VCPU': {'total': each}}, {'VCPU': used},
+                          f'provider-{index}')
+        for index, each in enumerate(cpus))
     return observer.Observation(
         tuple(f'h{index}' for index, _ in enumerate(cpus)), providers,
         'amd64')
@@ -332,6 +333,27 @@ class RoundTestCase(ControllerTestCase):
         self.observer.observe.return_value = _observation(16, 8, used=1)
         self._round()
         self.assertEqual(2, len(self.grew))
+
+    def test_room_on_one_host_is_told_though_another_lost_more(self):
+        self.observer.observe.return_value = _observation(8, 16)
+        self._round()
+        self.grew.clear()
+        self.observer.observe.return_value = _observation(12, 11)
+        self._round()
+        self.assertEqual(1, len(self.grew))
+        self.observer.observe.return_value = _observation(12, 10)
+        self._round()
+        self.assertEqual(1, len(self.grew))
+
+    def test_another_host_in_the_place_of_one_is_told(self):
+        self._round()
+        self.grew.clear()
+        seen = _observation(8)
+        self.observer.observe.return_value = dataclasses.replace(
+            seen, providers=(dataclasses.replace(
+                seen.providers[0], uuid='another'),))
+        self._round()
+        self.assertEqual(1, len(self.grew))
 
     def test_the_api_server_adding_fields_is_no_change(self):
         self._round()
