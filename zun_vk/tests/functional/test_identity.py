@@ -106,6 +106,15 @@ class TestAgent(LimitsTestCase):
         self.forbidden(core.patch_node_status, 'theirs-1', {'status': {}})
         self.forbidden(core.delete_node, 'theirs-1')
 
+    def test_it_reads_nodes_and_leases_of_agents_as_lists_only(self):
+        self.node('theirs-1')
+        core, leases = self.me.core, self.me.coordination
+        kube.call(core.list_node)
+        kube.call(leases.list_namespaced_lease, 'zun-vk')
+        self.forbidden(core.read_node, 'theirs-1')
+        self.forbidden(leases.read_namespaced_lease, 'any', 'zun-vk')
+        self.forbidden(leases.delete_namespaced_lease, 'any', 'zun-vk')
+
     def test_it_touches_no_lease_of_a_node(self):
         leases = self.me.coordination
         self.forbidden(leases.list_namespaced_lease, 'kube-node-lease')

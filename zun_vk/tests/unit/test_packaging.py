@@ -161,9 +161,9 @@ class TestRights(base.BaseTestCase):
         verbs = {name: set(rule['verbs']) for _kind, rule in self.rules
                  for name in rule['resources']}
         self.assertEqual(
-            {'nodes': {'get', 'list'}, 'namespaces': {'get'},
+            {'nodes': {'list'}, 'namespaces': {'get'},
              'certificatesigningrequests': {'create', 'get'},
-             'leases': {'create', 'get', 'list', 'patch'}}, verbs)
+             'leases': {'create', 'list', 'patch'}}, verbs)
 
     def test_of_namespaces_only_the_clusters_own_can_be_read(self):
         rule, = [rule for _kind, rule in self.rules
