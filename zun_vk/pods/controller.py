@@ -34,6 +34,7 @@ from zun_vk.kube import times
 from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import changes
 from zun_vk.pods import discretion
 from zun_vk.pods import endings
 from zun_vk.pods import environment
@@ -52,6 +53,7 @@ LOG = logging.getLogger(__name__)
 _FAILED_CREATE = 'FailedCreatePodSandBox'
 _TOKEN = 'ServiceAccountTokenNotMounted'
 _DIFFERS = 'ZunMeaningDiffers'
+_IGNORED = 'PodChangeIgnored'
 # Seconds a request to make a capsule may still be under way in Zun after
 # the one who sent it died or gave up: Zun answers after scheduling, and
 # requests queue up before its workers.
@@ -267,6 +269,7 @@ class PodController:
             self._creation_failed(pod, error.message, memory)
             return
         memory.capsule_seen = True
+        memory.made = changes.as_made(pod)
         LOG.info('Pod %s/%s: capsule %s', pod['metadata']['namespace'],
                  pod['metadata']['name'], made.uuid)
         self._queue.add(pod['metadata']['uid'])
@@ -282,6 +285,7 @@ class PodController:
         if status['phase'] != pod_status.PENDING:
             memory.secrets = None
         self._writer.publish(pod, status)
+        self._say_ignored(pod, memory)
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
@@ -376,6 +380,16 @@ class PodController:
         memory.held_up_at = self._wall()
         memory.read_after = self._clock()
         memory.retry_at = memory.read_after + delay
+
+    def _say_ignored(self, pod: dict, memory: memory_module.Memory) -> None:
+        """Tell what was changed since the capsule was made or first seen."""
+        if memory.made is None:
+            memory.made = changes.as_made(pod)
+        ignored = changes.ignored(memory.made, pod)
+        if ignored:
+            self._recorder.pod(
+                pod, events.WARNING, _IGNORED, 'Zun changes no capsule. '
+                'Without effect: ' + ', '.join(ignored), once=True)
 
     def _say_differences(self, pod: dict, translation: translate.Translation,
                          notes: typing.Iterable[environment.Note]) -> None:

@@ -42,6 +42,7 @@ class Memory:
     :param removed_at: monotonic time the Pod object was removed
     :param secrets: what the last capsule was given of Secrets, while its
         words may have to be searched; None: not known
+    :param made: what its capsule was made of, see ``changes.as_made``
     """
 
     acknowledged: bool = False
@@ -55,6 +56,7 @@ class Memory:
     removed_at: float = float('-inf')
     secrets: discretion.Secrets | None = dataclasses.field(
         default=None, repr=False)
+    made: dict[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

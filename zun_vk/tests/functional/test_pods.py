@@ -171,6 +171,26 @@ class TestRunning(base.AgentTestCase):
         hold_for(lambda: self.now(pod)['metadata'][
             'resourceVersion'] == version, 'the pod is not written', 3)
 
+    def test_changes_without_effect_are_said_once_each(self):
+        pod = self.running_pod()
+        name, namespace = (pod['metadata'][field]
+                           for field in ('name', 'namespace'))
+        self.api.patch_pod(namespace, name, {'spec': {'containers': [
+            {**pod['spec']['containers'][0], 'image': 'busybox:2'}]}})
+        event = self.wait_event(pod, 'PodChangeIgnored')
+        self.assertIn('spec.containers[0].image (busybox:2)',
+                      event['message'])
+
+        kube.call(self.api.core.patch_namespaced_pod_ephemeralcontainers,
+                  name, namespace, {'spec': {'ephemeralContainers': [
+                      {'name': 'debugger', 'image': 'busybox'}]}})
+
+        wait_for(lambda: len(self.events(pod, 'PodChangeIgnored')) == 2,
+                 'another event')
+        self.assertEqual([1, 1], [
+            each['count'] for each in self.events(pod, 'PodChangeIgnored')])
+        self.assertEqual('busybox', self.capsule(pod).images[0])
+
     def test_the_number_of_lists_does_not_depend_on_the_pods(self):
         namespace = self.namespace()
         for number in range(12):

@@ -412,6 +412,44 @@ class RestartTestCase(ControllerTestCase):
         self.assertEqual('Running', self._phase())
 
 
+class ChangedTestCase(ControllerTestCase):
+
+    def _change(self, image):
+        self.pods[_UID] = copy.deepcopy(self.pods[_UID])
+        self.pods[_UID]['spec']['containers'][0]['image'] = image
+
+    def _ignored(self):
+        return [call for call in self.recorder.pod.call_args_list
+                if call.args[2] == 'PodChangeIgnored']
+
+    def test_a_change_of_a_pod_that_runs_is_told(self):
+        self._running()
+        self._sync(times=2)
+        self.assertEqual([], self._ignored())
+        self._change('other:1')
+        self._sync()
+        told = self._ignored()[0]
+        self.assertIn('spec.containers[0].image (other:1)', told.args[3])
+        self.assertEqual({'once': True}, told.kwargs)
+
+    def test_a_change_while_the_capsule_is_made_is_told(self):
+        self._acknowledged()
+        self._sync()
+        self._change('other:1')
+        self._sync()
+        self.assertEqual(1, len(self._ignored()))
+
+    def test_a_change_before_another_capsule_is_carried(self):
+        self._acknowledged()
+        self._sync()
+        self.capsules.clear()
+        self.controller._memories[_UID].capsule_seen = False
+        self._change('other:1')
+        self._sync(times=2)
+        self.assertEqual(2, self.runtime.create.call_count)
+        self.assertEqual([], self._ignored())
+
+
 class VanishedTestCase(ControllerTestCase):
     """A pod whose capsule somebody else deleted."""
 
