@@ -19,7 +19,9 @@ import yaml
 
 from zun_vk import health
 from zun_vk import held_node
+from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
+from zun_vk.cloud import zun
 from zun_vk.kube import lease
 from zun_vk.kube import node_identity
 from zun_vk.kube import workqueue
@@ -129,11 +131,13 @@ class FenceTestCase(base.CloudTestCase):
                 ('tenants', 'default_project', self.cloud.project)):
             conf.set_override(name, value, group=section)
         well = health.Health()
+        gates = throttle.Throttles('zun', 1000)
         held = held_node.HeldNode(
             conf, zones.VirtualNode(_NODE), strategies.OWNER,
             node_identity.NodeIdentity(conf, mock.Mock(), _NODE, well),
-            fence, well, throttle.Throttles('zun', 1000), rest.RestRuntime,
-            lambda node: None)
+            fence, well,
+            zun.SharedZunClient(sessions.ServiceAccess(conf, 'zun'), gates),
+            gates, rest.RestRuntime, lambda node: None)
         self.addCleanup(held.join, 10)
         self.addCleanup(held.stop)
         held.start()
