@@ -51,7 +51,7 @@ class _Cluster(api.Api):
             self.seen.append(request)
         if request.method not in _READS:
             return http.Response(200, _taken(request.json))
-        if request.path == '/version/':
+        if request.path == '/version':
             return http.Response(200, {'gitVersion': 'v1.36.3'})
         if request.path == '/api/v1/pods' and 'watch' not in request.query:
             return http.Response(200, {
