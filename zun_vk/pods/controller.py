@@ -37,9 +37,9 @@ from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import changes
 from zun_vk.pods import discretion
 from zun_vk.pods import endings
-from zun_vk.pods import environment
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory as memory_module
+from zun_vk.pods import notices
 from zun_vk.pods import orphans
 from zun_vk.pods import removal as removal_module
 from zun_vk.pods import resolver as resolver_module
@@ -51,9 +51,6 @@ from zun_vk.pods.runtimes import base
 LOG = logging.getLogger(__name__)
 
 _FAILED_CREATE = 'FailedCreatePodSandBox'
-_TOKEN = 'ServiceAccountTokenNotMounted'
-_DIFFERS = 'ZunMeaningDiffers'
-_IGNORED = 'PodChangeIgnored'
 # Seconds a request to make a capsule may still be under way in Zun after
 # the one who sent it died or gave up: Zun answers after scheduling, and
 # requests queue up before its workers.
@@ -100,6 +97,7 @@ class PodController:
         self._clock = clock
         self._wall = wall
         self._endings = endings.Endings(recorder, status_writer, host_ip)
+        self._notices = notices.Notices(recorder)
         self._orphans = orphans.Orphans(client, removal, clock)
         self._started = clock()
         # One entry a pod; a pod's entry is used by the worker that holds
@@ -251,7 +249,7 @@ class PodController:
         except exceptions.NotYetResolvable as error:
             self._not_yet(pod, error, memory)
             return
-        self._say_differences(pod, translation, variables.notes)
+        self._notices.differences(pod, translation, variables.notes)
         memory.secrets = translation.secrets
         try:
             made = self._runtime.create(pod, translation)
@@ -285,7 +283,7 @@ class PodController:
         if status['phase'] != pod_status.PENDING:
             memory.secrets = None
         self._writer.publish(pod, status)
-        self._say_ignored(pod, memory)
+        self._notices.ignored(pod, memory)
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
@@ -380,28 +378,6 @@ class PodController:
         memory.held_up_at = self._wall()
         memory.read_after = self._clock()
         memory.retry_at = memory.read_after + delay
-
-    def _say_ignored(self, pod: dict, memory: memory_module.Memory) -> None:
-        """Tell what was changed since the capsule was made or first seen."""
-        if memory.made is None:
-            memory.made = changes.as_made(pod)
-        ignored = changes.ignored(memory.made, pod)
-        if ignored:
-            self._recorder.pod(
-                pod, events.WARNING, _IGNORED, 'Zun changes no capsule. '
-                'Without effect: ' + ', '.join(ignored), once=True)
-
-    def _say_differences(self, pod: dict, translation: translate.Translation,
-                         notes: typing.Iterable[environment.Note]) -> None:
-        for note in notes:
-            self._recorder.pod(pod, events.WARNING, *note, once=True)
-        if translation.differences:
-            self._recorder.pod(pod, events.WARNING, _DIFFERS,
-                               '; '.join(translation.differences), once=True)
-        if translation.token_volume:
-            self._recorder.pod(
-                pod, events.NORMAL, _TOKEN, 'This node mounts no service '
-                'account token into its pods', once=True)
 
 
 def _of_pod(ending: typing.Callable[[dict], None]
