@@ -20,12 +20,15 @@ tests start and stop belongs to the user's cloud.
 """
 
 import functools
+import pathlib
 from typing import Any
 import uuid
 
 import testtools
 
 from devcloud import api
+from devcloud import paths
+from devcloud import settings
 from zun_vk.kube import quantity
 from zun_vk.tests.devcloud import cloud as cloud_module
 from zun_vk.tests.fixtures import kube
@@ -34,6 +37,10 @@ from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.podcase import Object
 from zun_vk.tests.fixtures.wait import wait_for
 
+# How the names of namespaces begin that tests make.
+PREFIX = 'test-'
+# Where agents show that they are alive.
+AGENTS = 'zun-vk'
 # A shell that ends when told to: PID 1 ignores a SIGTERM it does not trap.
 OBEDIENT = ['sh', '-c', 'trap exit TERM; while :; do sleep 1; done']
 
@@ -49,7 +56,15 @@ def running_cloud() -> cloud_module.Cloud:
     cloud = cloud_module.Cloud()
     cloud.devcloud.stop_agent()
     cloud.devcloud.start_agent()
+    remove_leftovers(kube.KubeAPI(cloud.devcloud.kubeconfig))
     return cloud
+
+
+def remove_leftovers(api: kube.KubeAPI) -> None:
+    """Delete the namespaces of a run that was interrupted."""
+    for found in kube.call(api.core.list_namespace)['items']:
+        if found['metadata']['name'].startswith(PREFIX):
+            api.delete_namespace(found['metadata']['name'])
 
 
 class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
@@ -64,6 +79,7 @@ class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
         self.devcloud = self.cloud.devcloud
         self.api = kube.KubeAPI(self.devcloud.kubeconfig)
         self.node_name = api.NODE
+        self.options: list[pathlib.Path] = []
         self.addCleanup(self.ensure_agent)
         self.wait_node_ready()
 
@@ -72,11 +88,38 @@ class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
         if self.devcloud.pid(api.AGENT) is None:
             self.devcloud.start_agent()
 
+    # the agent
+
+    def configure_agent(self, **sections: dict[str, object]) -> None:
+        """Have the agent run with these options until the test ends.
+
+        :param sections: options by section, over the generated ones
+        """
+        path = self.devcloud.paths.run / f'{self.id()}.conf'
+        paths.write_private(path, settings.ini(sections))
+        self.addCleanup(path.unlink)
+        self.addCleanup(self.devcloud.stop_agent)
+        self.options = [path]
+        self.restart_agent()
+
+    def restart_agent(self) -> None:
+        """End the agent and start it with the options it had."""
+        self.devcloud.stop_agent()
+        self.devcloud.start_agent(self.options)
+
+    def forget_agents(self) -> None:
+        """Delete the Leases by which agents that ended were alive."""
+        leases = self.api.coordination
+        for lease in kube.call(leases.list_namespaced_lease, AGENTS)['items']:
+            if not lease['spec'].get('holderIdentity'):
+                kube.call_or_none(leases.delete_namespaced_lease,
+                                  lease['metadata']['name'], AGENTS)
+
     # pods
 
     def namespace(self, name: str = '') -> str:
         """Return a new namespace, which goes with all in it."""
-        name = name or f'test-{uuid.uuid4().hex[:8]}'
+        name = name or f'{PREFIX}{uuid.uuid4().hex[:8]}'
         self.api.create_namespace(name)
         self.addCleanup(self._remove_namespace, name)
         wait_for(lambda: self.api.service_account(name),
@@ -93,6 +136,14 @@ class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
         self.assertLessEqual(len(found), 1, 'a pod with two capsules')
         return found[0] if found else None
 
+    def wait_no_capsules(self) -> None:
+        """Wait until nothing of earlier tests is in the cloud any more.
+
+        A capsule that goes holds its claim a little longer than its pod.
+        """
+        wait_for(lambda: not self.cloud.every_capsule(),
+                 'no capsule of an earlier test', 60)
+
     # capacity
 
     def allocatable(self) -> tuple[int, int]:
@@ -106,13 +157,21 @@ class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
 
     def requested(self) -> tuple[int, int]:
         """What the pods on the node request: milli-CPU and MiB."""
-        cpu = memory = 0
-        for pod in self.api.pods_on(self.node_name):
-            for one in pod['spec']['containers']:
-                wanted = one.get('resources', {}).get('requests', {})
-                cpu += quantity.parse_cpu(wanted.get('cpu', '0'))
-                memory += quantity.parse_bytes(wanted.get('memory', '0'))
-        return cpu, memory // 2 ** 20
+        wanted = [requests(pod) for pod in self.api.pods_on(self.node_name)]
+        return (sum(cpu for cpu, _memory in wanted),
+                sum(memory for _cpu, memory in wanted))
+
+    def expected(self) -> tuple[int, int]:
+        """What the node offers at rest: what is free, and its pods'."""
+        free = self.cloud.free()
+        cpu, memory = self.requested()
+        return free['VCPU'] * 1000 + cpu, free['MEMORY_MB'] + memory
+
+    def wait_expected(self, timeout: float = 30) -> None:
+        """Wait until the node offers what Placement has."""
+        wait_for(lambda: self.allocatable() == self.expected(),
+                 'the node to offer what Placement has', timeout,
+                 seen=lambda: (self.allocatable(), self.expected()))
 
     def _remove_namespace(self, name):
         self.api.delete_namespace(name)
@@ -124,6 +183,15 @@ class DevcloudTestCase(podcase.PodCase, testtools.TestCase):
     def _show_log(self, _info):
         lines = self.devcloud.log(api.AGENT).read_text().splitlines()
         print(f'--- the agent of {self.id()}', *lines[-40:], sep='\n')
+
+
+def requests(pod: Object) -> tuple[int, int]:
+    """Return what a pod requests: milli-CPU and MiB."""
+    wanted = [one.get('resources', {}).get('requests', {})
+              for one in pod['spec']['containers']]
+    return (sum(quantity.parse_cpu(one.get('cpu', '0')) for one in wanted),
+            sum(quantity.parse_bytes(one.get('memory', '0'))
+                for one in wanted) // 2 ** 20)
 
 
 def amounts(node: Object) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from typing import Any
 import uuid
 
 from devcloud import api
+from devcloud import hosts as zun_hosts
 from devcloud import web
 
 UID = 'zun.openstack.org/uid'
@@ -43,6 +44,17 @@ class Cloud:
     def every_capsule(self) -> list[dict[str, Any]]:
         return self.demo.zun.must('GET', EVERY).json()['capsules']
 
+    def uids(self) -> dict[str, str]:
+        """Return by the UUID of each capsule the UID of its pod."""
+        return {capsule['uuid']: (capsule['labels'] or {}).get(UID, '')
+                for capsule in self.every_capsule()}
+
+    def host_of(self, capsule: dict[str, Any]) -> str:
+        """Return the host a capsule is on: Zun tells admins only."""
+        return self.admin.zun.must(
+            'GET', f'/capsules/{capsule["uuid"]}?all_projects=1'
+        ).json()['host']
+
     def exists(self, capsule: dict[str, Any]) -> bool:
         return self._there(self.demo.zun, f'/capsules/{capsule["uuid"]}')
 
@@ -58,6 +70,18 @@ class Cloud:
     def port_exists(self, ident: str) -> bool:
         return self._there(self.demo.neutron, f'/ports/{ident}')
 
+    def every_port(self) -> set[str]:
+        """Return the IDs of all Neutron ports, whose ever they are."""
+        found = self.admin.neutron.must('GET', '/ports?fields=id').json()
+        return {port['id'] for port in found['ports']}
+
+    def every_container(self) -> set[str]:
+        """Return the names of the containers in docker, on all hosts."""
+        return {
+            row['Names'][0].lstrip('/') for host in self.devcloud.hosts()
+            for row in zun_hosts.docker(self.devcloud.paths, host).must(
+                'GET', '/containers/json?all=1').json()}
+
     # Placement
 
     def allocation(self, consumer: str) -> dict[str, Any]:
@@ -65,19 +89,30 @@ class Cloud:
         return self.admin.placement.must(
             'GET', f'/allocations/{consumer}').json()['allocations']
 
-    def free(self) -> dict[str, int]:
-        """Return what Placement has free on hosts that take capsules."""
+    def free(self, *hosts: str) -> dict[str, int]:
+        """Return what Placement has free.
+
+        :param hosts: on these; without any, on all that take capsules
+        """
         total = {'VCPU': 0, 'MEMORY_MB': 0}
-        for host in self.hosts():
-            provider = self._provider(host)
-            stock = self._ask(provider, 'inventories')
-            used = self._ask(provider, 'usages')
-            for kind in total:
-                has = stock[kind]
-                total[kind] += int(
-                    (has['total'] - has['reserved'])
-                    * has['allocation_ratio']) - used[kind]
+        for host in hosts or self.hosts():
+            used = self._ask(host, 'usages')
+            for kind, amount in self.capacity(host).items():
+                total[kind] += amount - used[kind]
         return total
+
+    def capacity(self, host: str) -> dict[str, int]:
+        """Return what a host has to give while nothing is claimed."""
+        stock = self._ask(host, 'inventories')
+        return {kind: int((stock[kind]['total'] - stock[kind]['reserved'])
+                          * stock[kind]['allocation_ratio'])
+                for kind in ('VCPU', 'MEMORY_MB')}
+
+    def claims(self, *hosts: str) -> dict[str, dict[str, int]]:
+        """Return what is claimed on hosts, by who holds it."""
+        return {consumer: held['resources'] for host in hosts
+                for consumer, held in self._ask(
+                    host, 'allocations').items()}
 
     def claim(self, host: str, resources: dict[str, int]) -> str:
         """Claim resources as another service would; return who holds."""
@@ -100,6 +135,11 @@ class Cloud:
         return [row['host'] for row in rows
                 if row['state'] == 'up' and not row['disabled']]
 
+    def zones(self) -> dict[str, str]:
+        """Return the availability zone of each host, up or not."""
+        rows = self.admin.zun.must('GET', '/services').json()['services']
+        return {row['host']: row['availability_zone'] for row in rows}
+
     def cordon(self, host: str, cordoned: bool = True) -> None:
         """Keep new capsules off a host, or let them in again."""
         action = 'disable' if cordoned else 'enable'
@@ -112,9 +152,10 @@ class Cloud:
         ).json()['resource_providers']
         return found['uuid']
 
-    def _ask(self, provider, what):
+    def _ask(self, host, what):
         return self.admin.placement.must(
-            'GET', f'/resource_providers/{provider}/{what}').json()[what]
+            'GET', f'/resource_providers/{self._provider(host)}/{what}'
+        ).json()[what]
 
     @staticmethod
     def _there(peer: web.Peer, path: str) -> bool:

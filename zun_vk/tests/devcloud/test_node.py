@@ -12,7 +12,6 @@
 """The node shows what the real Placement and the real Zun have."""
 
 from zun_vk.tests.devcloud import base
-from zun_vk.tests.fixtures.wait import wait_for
 
 SECOND = 'host-of-a-test'
 
@@ -21,18 +20,9 @@ class TestCapacity(base.DevcloudTestCase):
 
     def setUp(self):
         super().setUp()
-        # A capsule that goes holds its claim a little longer than its pod.
-        wait_for(lambda: not self.cloud.every_capsule(),
-                 'no capsule of an earlier test', 60)
         # what earlier tests held is given back before anything is compared
-        wait_for(lambda: self.allocatable() == self.expected(),
-                 'the node to offer what Placement has', 30,
-                 seen=lambda: (self.allocatable(), self.expected()))
-
-    def expected(self):
-        free = self.cloud.free()
-        cpu, memory = self.requested()
-        return free['VCPU'] * 1000 + cpu, free['MEMORY_MB'] + memory
+        self.wait_no_capsules()
+        self.wait_expected()
 
     def test_a_ready_node_offers_what_placement_has_free(self):
         node = self.wait_node_ready()
