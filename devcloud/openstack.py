@@ -130,7 +130,12 @@ def zun(where: paths.Paths, venv: Path) -> dict[str, dict]:
                      infrastructure.database_url(where, 'zun')},
         # A capsule takes a whole VCPU however little it asks for
         'compute': {'host_shared_with_nova': 'false',
-                    'initial_cpu_allocation_ratio': 50},
+                    'initial_cpu_allocation_ratio': 50,
+                    # What a host tells Placement is refused once a claim
+                    # has come since it last asked, and tried again only when
+                    # it has asked anew: with 300 s, as by default, a host
+                    # that is enabled again may get no capsules for as long
+                    'resource_provider_association_refresh': 1},
         'network': {'driver': 'devcloud', 'driver_name': 'bridge'},
         'oslo_concurrency': {'lock_path': where.data / 'zun/lock'},
         'oslo_policy': {'policy_file': where.etc / 'zun-policy.yaml'},
