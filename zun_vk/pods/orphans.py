@@ -49,6 +49,9 @@ class Orphans:
         # When the capsules of a UID were first found without a Pod; an
         # entry is used by the worker that holds the UID only.
         self._since: dict[str, float] = {}
+        # By UID, used alike: the capsules of which the log has told. Zun may
+        # have to be asked more than once.
+        self._told: dict[str, set[str]] = {}
 
     def reap(self, uid: str,
              capsules: list[capsule_module.Capsule]) -> None:
@@ -68,19 +71,28 @@ class Orphans:
             return
         for capsule in capsules:
             if not capsule.deleting:
-                LOG.warning('Capsule %s: its pod %s/%s is gone, deleting it',
-                            capsule.uuid, capsule.namespace, capsule.pod)
+                self._tell(capsule, 'Capsule %s: its pod %s/%s is gone, '
+                           'deleting it', capsule.uuid, capsule.namespace,
+                           capsule.pod)
                 self._removal.remove(capsule)
 
     def forget(self, uid: str) -> None:
         """Drop what is kept of a UID: it has a Pod, or no capsules."""
         self._since.pop(uid, None)
+        self._told.pop(uid, None)
 
     def drop_doubles(self, capsules: list[capsule_module.Capsule]) -> None:
         """Delete all but the first of a pod's capsules."""
         for double in capsules[1:]:
             if not double.deleting:
-                LOG.warning('Pod %s/%s: capsule %s stays, %s is deleted',
-                            double.namespace, double.pod, capsules[0].uuid,
-                            double.uuid)
+                self._tell(double, 'Pod %s/%s: capsule %s stays, %s is '
+                           'deleted', double.namespace, double.pod,
+                           capsules[0].uuid, double.uuid)
                 self._removal.remove(double)
+
+    def _tell(self, capsule: capsule_module.Capsule, words: str,
+              *args: str) -> None:
+        told = self._told.setdefault(capsule.uid, set())
+        if capsule.uuid not in told:
+            told.add(capsule.uuid)
+            LOG.warning(words, *args)
