@@ -115,7 +115,7 @@ class HeldNode:
         stop, spawn = self._threads.stop, self._threads.spawn
         spawn('events', self._recorder.run, stop)
         spawn('node', self._nodes.run, stop, self._on_registered)
-        spawn('capsules', self._runtime.run, self._queue.add, stop)
+        spawn('capsules', self._runtime.run, self._queue.add_first, stop)
         for number in range(writer.THREADS):
             spawn(f'status-{number}', self._writer.run, stop)
         spawn('pods', self._mirror.run, stop)

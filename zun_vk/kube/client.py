@@ -33,7 +33,7 @@ SERVICE = transport.SERVICE
 # Namespace and name of the API server's own Service.
 MASTER_SERVICE = ('default', 'kubernetes')
 # Connections beside those of the workers: lease, node, events, status.
-_OTHER_CONNECTIONS = 8
+_OTHER_CONNECTIONS = 12
 # Seconds without a byte after which a watch is opened anew. The API server
 # sends a bookmark about every minute; it does not promise to, so silence is
 # no error.

@@ -12,9 +12,10 @@
 """Which object needs work next: a queue of keys, not of events.
 
 In flow keys (pod UIDs) from whoever saw a change; out they flow to workers,
-first in first out. A key is never queued twice and never held by two workers
-at once; a key added while it is held is queued again when its worker is
-done. So a worker always looks at the newest state, and no change is missed.
+first in first out but for those that are nearly done. A key is never queued
+twice and never held by two workers at once; a key added while it is held is
+queued again when its worker is done. So a worker always looks at the newest
+state, and no change is missed.
 
 It has no thread of its own: keys that wait for their time are handed out by
 whichever worker asks next.
@@ -63,6 +64,15 @@ class WorkQueue:
         """Ask for work on the key as soon as a worker is free."""
         with self._changed:
             self._add(key)
+
+    def add_first(self, key: str) -> None:
+        """As add(), but before all that wait: little is left to do for it.
+
+        What is finished first gives way soonest, and nobody waits longer in
+        the end. A key that waits already keeps its place.
+        """
+        with self._changed:
+            self._add(key, first=True)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Ask for work on the key later; of several times the earliest."""
@@ -131,12 +141,12 @@ class WorkQueue:
 
     # Below here the caller holds the lock.
 
-    def _add(self, key: str) -> None:
+    def _add(self, key: str, first: bool = False) -> None:
         if self._shut_down or key in self._wanted:
             return
         self._wanted.add(key)
         if key not in self._held:
-            self._enqueue(key)
+            self._enqueue(key, first)
 
     def _add_after(self, key: str, seconds: float) -> None:
         if self._shut_down:
@@ -153,8 +163,11 @@ class WorkQueue:
             # All, not one: the one might be about to give up.
             self._changed.notify_all()
 
-    def _enqueue(self, key: str) -> None:
-        self._ready.append(key)
+    def _enqueue(self, key: str, first: bool = False) -> None:
+        if first:
+            self._ready.appendleft(key)
+        else:
+            self._ready.append(key)
         self._changed.notify()
 
     def _take(self) -> str:

@@ -36,7 +36,7 @@ LOG = logging.getLogger(__name__)
 
 _CHECK = 'write pod status'
 # Threads to run: an API server takes some milliseconds for each status.
-THREADS = 4
+THREADS = 8
 
 
 class StatusWriter:
@@ -83,6 +83,9 @@ class StatusWriter:
         with self._changed:
             if self._is_news(uid, pod, status):
                 self._wanted[uid] = (pod, status)
+                if status['phase'] != pod_status.PENDING:
+                    # Somebody waits for it, and nothing may come after it.
+                    self._wanted.move_to_end(uid, last=False)
                 self._waiting_since.setdefault(uid, time.monotonic())
                 self._changed.notify()
 

@@ -57,6 +57,22 @@ class WorkQueueTestCase(base.BaseTestCase):
             self.queue.add(key)
         self.assertEqual(['a', 'b'], self._take_all())
 
+    def test_what_is_nearly_done_comes_before_all_that_wait(self):
+        for key in 'ab':
+            self.queue.add(key)
+        self.queue.add_first('c')
+        self.assertEqual(['c', 'a', 'b'], self._take_all())
+
+    def test_a_key_that_waits_or_is_held_is_not_put_first_as_well(self):
+        self.queue.add('a')
+        self.queue.add('b')
+        self.queue.add_first('b')
+        self.assertEqual('a', self.queue.get(0))
+        self.queue.add_first('a')
+        self.assertEqual(['b'], self._take_all())
+        self.queue.done('a')
+        self.assertEqual(['a'], self._take_all())
+
     def test_a_held_key_is_not_handed_out_again(self):
         self.queue.add('a')
         self.assertEqual('a', self.queue.get(0))

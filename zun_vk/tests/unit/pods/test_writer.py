@@ -545,6 +545,19 @@ class StatusWriterTestCase(base.BaseTestCase):
         self._until(lambda: self.written)
         self.assertEqual(['uid-of-other'], self.written)
 
+    def test_who_runs_or_has_ended_is_written_before_those_who_wait(self):
+        for name, status_of in (('new', self._pending),
+                                ('newer', self._pending),
+                                ('runs', self._running),
+                                ('ended', self._failed)):
+            pod = self._pod(name)
+            self.writer.publish(pod, status_of(pod))
+        self._start()
+        self._until(lambda: len(self.written) == 4)
+        self.assertEqual(
+            [f'uid-of-{name}' for name in ('ended', 'runs', 'new', 'newer')],
+            self.written)
+
     def _start_all(self):
         for _ in range(writer.THREADS):
             self._start()
