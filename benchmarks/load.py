@@ -46,7 +46,8 @@ class Load:
         self._path = f'{self._server}/api/v1/namespaces/{namespace}/pods'
         self._node = node
         self._deadline = deadline
-        self._changed = threading.Condition()  # guards the two below
+        self._changed = threading.Condition()  # guards the three below
+        self._known: set[str] = set()
         self._ready: dict[str, float] = {}
         self._gone: dict[str, float] = {}
         self._watching = threading.Event()
@@ -101,25 +102,54 @@ class Load:
                                    f'get there in {self._deadline:.0f} s')
 
     def _watch(self) -> None:
+        """Follow the pods for ever: a server may end a watch at any time."""
+        while True:
+            version = self._list()
+            self._watching.set()
+            self._follow(version)
+
+    def _list(self) -> str:
+        """Note all pods as they are now; return the version of that."""
+        answer = self._http.request('GET', self._path)
+        listed = json.loads(answer.data)
+        at = time.monotonic()
+        found = {item['metadata']['name']: item for item in listed['items']}
+        with self._changed:
+            for name, item in found.items():
+                self._note('MODIFIED', item, at)
+            for name in self._known - found.keys():
+                self._note('DELETED', {'metadata': {'name': name}}, at)
+            self._changed.notify_all()
+        return listed['metadata']['resourceVersion']
+
+    def _follow(self, version: str) -> None:
+        """Note what changes after a version, until the watch ends."""
         answer = self._http.request(
-            'GET', self._path, fields={'watch': '1'}, preload_content=False,
+            'GET', self._path, preload_content=False,
+            fields={'watch': '1', 'resourceVersion': version},
             timeout=urllib3.Timeout(connect=10, read=None))
-        self._watching.set()
         rest = b''
         for chunk in answer.stream(1 << 16):
             *lines, rest = (rest + chunk).split(b'\n')
             at = time.monotonic()
             with self._changed:
                 for line in lines:
-                    self._note(json.loads(line), at)
+                    event = json.loads(line)
+                    if event['type'] == 'ERROR':
+                        return
+                    self._note(event['type'], event['object'], at)
                 self._changed.notify_all()
 
-    def _note(self, event: dict[str, typing.Any], at: float) -> None:
-        pod_seen = event['object']
-        name = pod_seen['metadata']['name']
-        if event['type'] == 'DELETED':
+    def _note(self, kind: str, seen: dict[str, typing.Any],
+              at: float) -> None:
+        """Note one pod; the caller holds the lock."""
+        name = seen['metadata']['name']
+        if kind == 'DELETED':
+            self._known.discard(name)
             self._gone[name] = at
-        elif name not in self._ready and _is_ready(pod_seen):
+            return
+        self._known.add(name)
+        if name not in self._ready and _is_ready(seen):
             self._ready[name] = at
 
 

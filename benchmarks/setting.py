@@ -96,7 +96,9 @@ def agent(kube: kubernetes.Kubernetes, openstack: children.Child, node: str,
         'metrics': {'port': port},
         'kubernetes': {'timeout': 30},
         'node': {'capacity_interval': 10, 'pods_per_host': 10000},
-        'zun': {'poll_interval': 10, 'timeout': 60}}
+        # The bound on requests protects a Zun that is slower than this one.
+        'zun': {'poll_interval': 10, 'timeout': 60,
+                'requests_per_second': 10000}}
     for section, values in options.items():
         defaults.setdefault(section, {}).update(values)
     with agent_module.Agent(kube, fake, node, defaults) as running:
