@@ -48,6 +48,7 @@ _SHARED_FOR = 1.0
 # Capsules to name as the end of a page before a list is given up: the last
 # ones may have been deleted since.
 _MARKERS = 20
+T = typing.TypeVar('T')
 
 
 class ZunClient:
@@ -70,13 +71,21 @@ class ZunClient:
         # By endpoint; there is one as long as the catalog stays as it is.
         self._clients: dict[str, _Client] = {}
 
-    def list_capsules(self) -> list[dict]:
-        """Return all capsules of the project, the oldest first."""
-        with self._client('list capsules') as client:
-            capsules, more = _page(client, None)
+    def list_capsules(self, read: typing.Callable[[dict], T | None]
+                      ) -> list[T]:
+        """Return all capsules of the project, the oldest first.
+
+        :param read: makes of each capsule what is kept of it; None: nothing.
+            As Zun sends them there is never more than a page of them
+        """
+        uuids: list[typing.Any] = []
+        kept: list[T | None] = []
+        more = True
         while more:
-            capsules, more = self._with_next_page(capsules)
-        return capsules
+            end, page, more = self._next_page(uuids)
+            uuids[end:] = [capsule.get('uuid') for capsule in page]
+            kept[end:] = map(read, page)
+        return [item for item in kept if item is not None]
 
     def get_capsule(self, uuid: str) -> dict:
         with self._client('get capsule') as client:
@@ -108,18 +117,24 @@ class ZunClient:
         with self._client('list hosts') as client:
             return [item.to_dict() for item in client.hosts.list()]
 
-    def _with_next_page(self, capsules: list[dict]
-                        ) -> tuple[list[dict], bool]:
-        """Return the capsules with those of another page, and if more come.
+    def _next_page(self, uuids: list[typing.Any]
+                   ) -> tuple[int, list[dict], bool]:
+        """Return the page that follows these capsules.
 
         A capsule that is gone cannot be a marker: then the one before it is.
+
+        :returns: how many of ``uuids`` come before the page, the page, and
+            whether there are more
         """
         refusal: exceptions.RemoteError | None = None
-        for end in range(len(capsules), 0, -1)[:_MARKERS]:
+        for end in range(len(uuids), 0, -1)[:_MARKERS] or (0,):
+            marker = uuids[end - 1] if end else None
+            if end and not isinstance(marker, str):
+                continue
             try:
                 with self._client('list capsules') as client:
-                    page, more = _page(client, capsules[end - 1]['uuid'])
-                return capsules[:end] + page, more and bool(page)
+                    page, more = _page(client, marker)
+                return end, page, more and bool(page)
             except exceptions.NotFound as error:
                 refusal = error
         raise exceptions.Unavailable(

@@ -184,7 +184,7 @@ class RestRuntime(base.CapsuleRuntime):
 
     def _list(self, on_change: typing.Callable[[str], None]) -> None:
         at = time.monotonic()
-        ours = list(filter(None, map(self._ours, self._zun.list_capsules())))
+        ours = self._zun.list_capsules(self._ours)
         self._list_ended = time.monotonic()
         self._list_took = self._list_ended - at
         self._list_due = self._list_ended + self._interval

@@ -35,12 +35,15 @@ class ZunClientTestCase(base.CloudTestCase):
     def _template(self, **pod):
         return strategies.translation(strategies.pod(**pod)).template
 
+    def listed(self):
+        return self.zun.list_capsules(dict)
+
     def test_a_capsule_lives_and_goes(self):
         made = self.zun.create_capsule(self._template())
         self.assertEqual(made['uuid'],
                          self.zun.get_capsule(made['uuid'])['uuid'])
         self.assertEqual([made['uuid']], [
-            capsule['uuid'] for capsule in self.zun.list_capsules()])
+            capsule['uuid'] for capsule in self.listed()])
         self.zun.delete_capsule(made['uuid'])
 
     def test_labels_and_annotations_come_back(self):
@@ -57,7 +60,17 @@ class ZunClientTestCase(base.CloudTestCase):
             self.cloud.zun.max_limit = limit
             self.assertEqual(
                 names, [capsule['labels']['zun.openstack.org/pod']
-                        for capsule in self.zun.list_capsules()], limit)
+                        for capsule in self.listed()], limit)
+
+    def test_of_each_capsule_is_kept_what_is_made_of_it(self):
+        self.cloud.zun.max_limit = 2
+        for name in ('pod-1', 'pod-2', 'pod-3'):
+            self.zun.create_capsule(self._template(name=name))
+
+        def read(raw):
+            name = raw['labels']['zun.openstack.org/pod']
+            return None if name == 'pod-2' else name
+        self.assertEqual(['pod-1', 'pod-3'], self.zun.list_capsules(read))
 
     def test_a_page_whose_last_capsules_are_gone_is_followed(self):
         made = [self.zun.create_capsule(self._template(name=f'pod-{n}'))
@@ -73,7 +86,7 @@ class ZunClientTestCase(base.CloudTestCase):
             return page
 
         with mock.patch.object(zun, '_page', lose_after_the_first):
-            listed = self.zun.list_capsules()
+            listed = self.listed()
         self.assertEqual([made[0], *made[3:]],
                          [each['uuid'] for each in listed])
 
@@ -89,14 +102,14 @@ class ZunClientTestCase(base.CloudTestCase):
 
         with mock.patch.object(zun, '_page', lose_all_after_the_first):
             self.assertRaises(exceptions.Unavailable,
-                              self.zun.list_capsules)
+                              self.listed)
 
     def test_a_project_without_capsules_has_none(self):
-        self.assertEqual([], self.zun.list_capsules())
+        self.assertEqual([], self.listed())
 
     def test_capsules_of_other_projects_are_not_listed(self):
         self.cloud.add_capsule(project=self.cloud.service_project)
-        self.assertEqual([], self.zun.list_capsules())
+        self.assertEqual([], self.listed())
 
     def test_services_are_listed_with_the_admins_credentials(self):
         services = zun.ZunClient(
@@ -160,7 +173,7 @@ class ZunClientTestCase(base.CloudTestCase):
             self.cloud.zun.count('POST', '/v1/capsules'),
             self.cloud.zun.count('DELETE', '/v1/capsules/{ident}')))
         self.assertEqual([made['uuid']], [
-            capsule['uuid'] for capsule in fenced.list_capsules()])
+            capsule['uuid'] for capsule in fenced.list_capsules(dict)])
         self.assertEqual(2, guard.call_count)
 
     def test_a_lost_answer_is_unreachable_and_the_capsule_is_made(self):
@@ -170,16 +183,16 @@ class ZunClientTestCase(base.CloudTestCase):
         self.assertEqual(1, self.cloud.zun.created)
 
     def test_a_zun_that_is_away_is_unreachable(self):
-        self.zun.list_capsules()
+        self.listed()
         self.cloud.zun.stop()
         error = self.assertRaises(exceptions.Unreachable,
-                                  self.zun.list_capsules)
+                                  self.listed)
         self.assertEqual('zun', error.service)
 
     def test_a_keystone_that_is_away_is_told_from_zun(self):
         self.cloud.keystone.stop()
         error = self.assertRaises(exceptions.Unreachable,
-                                  self.zun.list_capsules)
+                                  self.listed)
         self.assertEqual('keystone', error.service)
 
     def test_answers_that_make_no_sense_are_unavailable(self):
@@ -188,7 +201,7 @@ class ZunClientTestCase(base.CloudTestCase):
                      {'capsules': [{}], 'next': 'more'}):
             self.cloud.zun.fail_next('GET', status=200, body=body)
             self.assertRaises(exceptions.Unavailable,
-                              self.zun.list_capsules)
+                              self.listed)
         for body in (None, [], 'text', 5):
             self.cloud.zun.fail_next('GET', status=200, body=body)
             self.assertRaises(exceptions.Unavailable, self.zun.get_capsule,
@@ -198,9 +211,9 @@ class ZunClientTestCase(base.CloudTestCase):
                               self.zun.create_capsule, self._template())
 
     def test_a_token_that_expired_is_renewed(self):
-        self.zun.list_capsules()
+        self.listed()
         self.cloud.zun.fail_next('GET', status=401)
-        self.assertEqual([], self.zun.list_capsules())
+        self.assertEqual([], self.listed())
 
     def refuse(self, status, header, **fault):
         headers = {} if header is None else {'Retry-After': header}
@@ -217,16 +230,16 @@ class ZunClientTestCase(base.CloudTestCase):
                 (503, None, exceptions.Unavailable, 0)):
             self.zun._throttles = throttle.Throttles('zun', 1000)
             self.refuse(status, header)
-            error = self.assertRaises(kind, self.zun.list_capsules)
+            error = self.assertRaises(kind, self.listed)
             self.assertEqual((seconds, 'words', status), (
                 error.retry_after, error.message, error.status))
 
     def test_a_pause_is_kept_by_every_client_and_nothing_is_sent(self):
         another = zun.ZunClient(self.access(), self.throttles)
         self.refuse(429, '60', times=100)
-        self.assertRaises(exceptions.Throttled, self.zun.list_capsules)
+        self.assertRaises(exceptions.Throttled, self.listed)
         sent = self.cloud.zun.count('GET', '/v1/capsules')
-        for call in (self.zun.list_capsules, another.list_services,
+        for call in (self.listed, another.list_services,
                      lambda: another.create_capsule(self._template())):
             error = self.assertRaises(exceptions.Throttled, call)
             self.assertTrue(50 < error.retry_after < 75, error.retry_after)
