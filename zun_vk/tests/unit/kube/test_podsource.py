@@ -75,6 +75,20 @@ class ListTestCase(base.BaseTestCase):
         self.api.answers.append(page)
         self.assertEqual([_pod('a')], self.source.list('0')['items'])
 
+    def test_pods_share_the_words_they_have_in_common(self):
+        for uid in 'ab':
+            page = _page(uid)
+            page.body['items'][0]['spec'] = {
+                'containers': [{'name': 'main', 'tty': True, 'ports': None}]}
+            self.api.answers.append(page)
+        one, other = (self.source.list('0')['items'][0]['spec']
+                      for _ in range(2))
+        self.assertEqual(one, other)
+        first, second = one['containers'][0], other['containers'][0]
+        self.assertIs(first['name'], second['name'])
+        for key, same in zip(first, second, strict=True):
+            self.assertIs(key, same)
+
     def test_a_version_or_page_that_is_gone_is_expired(self):
         self.api.answers.append(http.Response(410, {'message': 'old'}))
         self.assertRaises(exceptions.Expired, self.source.list, '3')
