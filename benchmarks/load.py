@@ -115,7 +115,7 @@ class Load:
         at = time.monotonic()
         found = {item['metadata']['name']: item for item in listed['items']}
         with self._changed:
-            for name, item in found.items():
+            for item in found.values():
                 self._note('MODIFIED', item, at)
             for name in self._known - found.keys():
                 self._note('DELETED', {'metadata': {'name': name}}, at)

@@ -123,7 +123,8 @@ def _decode(line: bytes) -> dict:
         return {'type': 'MALFORMED', 'object': None}
     if not isinstance(event, dict):
         return {'type': 'MALFORMED'}
-    event['object'] = _kept(event.get('object'))
+    if 'object' in event:
+        event['object'] = _kept(event['object'])
     return event
 
 
