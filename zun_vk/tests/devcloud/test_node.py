@@ -11,7 +11,9 @@
 # under the License.
 """The node shows what the real Placement and the real Zun have."""
 
+from devcloud import api
 from zun_vk.tests.devcloud import base
+from zun_vk.tests.fixtures.wait import hold_for
 
 SECOND = 'host-of-a-test'
 
@@ -54,3 +56,38 @@ class TestCapacity(base.DevcloudTestCase):
 
         self.wait_allocatable(alone)
         self.wait_node_ready()
+
+
+class TestRestart(base.DevcloudTestCase):
+    """A real node lifecycle controller looks at the Lease."""
+
+    # Seconds: with the start of the next agent just under 40. Kubernetes
+    # marks a node that has been silent for longer than that.
+    AWAY = 30.0
+
+    def _ready(self):
+        ready, = (condition for condition
+                  in self.api.node(self.node_name)['status']['conditions']
+                  if condition['type'] == 'Ready')
+        return ready['status'], ready['lastTransitionTime']
+
+    def test_an_agent_that_is_away_for_half_a_minute_does_not_show(self):
+        self._away(self.devcloud.stop_agent)
+
+    def test_nor_does_one_that_was_killed(self):
+        self._away(lambda: self.devcloud.kill(api.AGENT))
+
+    def _away(self, end):
+        pod = self.running_pod()
+        before = self._ready()
+        self.assertEqual('True', before[0])
+
+        end()
+        hold_for(lambda: self._ready() == before, 'the node as it was',
+                 self.AWAY)
+        self.devcloud.start_agent()
+
+        self.assertEqual(before, self._ready())
+        again = self.api.pod(pod['metadata']['namespace'],
+                             pod['metadata']['name'])
+        self.assertEqual(pod['status'], again['status'])
