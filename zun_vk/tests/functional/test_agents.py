@@ -22,6 +22,7 @@ from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import kubernetes
 from zun_vk.tests.fixtures import openstack
 from zun_vk.tests.fixtures import pods
+from zun_vk.tests.fixtures.wait import hold_for
 from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.functional import base
 
@@ -120,6 +121,31 @@ class TestTakeOver(AgentsTestCase):
         self.assertEqual(self.identity(self.first), self.holder())
         self.check_nothing_changed()
 
+    def test_an_agent_that_waits_can_end_without_a_trace(self):
+        self.second.stop()
+        self.assertEqual(self.identity(self.first), self.holder())
+        self.check_nothing_changed()
+
+    def test_two_agents_cannot_share_a_state_directory(self):
+        third = self.useFixture(agent_module.Agent(
+            self.kube, self.cloud, self.name,
+            {'agent': {'state_path': self.first.directory / 'state'}}))
+        third.start()
+        self.assertEqual(1, third.wait())
+        self.assertIn('[agent] state_path', third.text())
+
+
+class TestFrozen(AgentsTestCase):
+
+    # Seconds that the agent is frozen, or until another has done its work.
+    FROZEN = 0.0
+
+    def setUp(self):
+        super().setUp()
+        self.first = self.start_agent()
+        self.wait_node_ready()
+        self.second = self.start_agent()
+
     def test_an_agent_that_was_frozen_does_no_harm(self):
         # It wakes up with answers to read: to a creation, after which it
         # would write a status, and to a write in Placement, after which it
@@ -132,6 +158,7 @@ class TestTakeOver(AgentsTestCase):
         failed = self.run_failing_pod()
         self.assertTrue(held[1].reached.wait(20))
         os.kill(self.first.pid, signal.SIGSTOP)
+        frozen_at = time.monotonic()
         self.addCleanup(os.kill, self.first.pid, signal.SIGCONT)
         for fault in held:
             fault.release()
@@ -145,6 +172,9 @@ class TestTakeOver(AgentsTestCase):
         uuids = self.uuids()
         statuses = [self.now(pod)['status'] for pod in (new, failed)]
 
+        hold_for(lambda: self.holder() == self.identity(self.second),
+                 'the node held by the other agent',
+                 frozen_at + self.FROZEN - time.monotonic())
         os.kill(self.first.pid, signal.SIGCONT)
         wait_for(lambda: 'is held by another agent now' in self.first.text(),
                  'the frozen agent finds that it lost the lease', 20)
@@ -170,19 +200,6 @@ class TestTakeOver(AgentsTestCase):
         return collections.Counter({
             request: number for request, number in requests.items()
             if request[0] != 'GET'})
-
-    def test_an_agent_that_waits_can_end_without_a_trace(self):
-        self.second.stop()
-        self.assertEqual(self.identity(self.first), self.holder())
-        self.check_nothing_changed()
-
-    def test_two_agents_cannot_share_a_state_directory(self):
-        third = self.useFixture(agent_module.Agent(
-            self.kube, self.cloud, self.name,
-            {'agent': {'state_path': self.first.directory / 'state'}}))
-        third.start()
-        self.assertEqual(1, third.wait())
-        self.assertIn('[agent] state_path', third.text())
 
 
 class TestLoad(AgentsTestCase):

@@ -11,6 +11,7 @@
 # under the License.
 """The long forms of the functional tests of faults."""
 
+from zun_vk.tests.functional import test_agents as agents
 from zun_vk.tests.functional import test_faults_cloud as cloud
 from zun_vk.tests.functional import test_faults_killed as killed
 from zun_vk.tests.functional import test_faults_kubernetes as kubernetes
@@ -35,6 +36,10 @@ class TestKilledWhileEnding(killed.TestKilledWhileEnding):
 
 class TestKilledAtDeadline(killed.TestKilledAtDeadline):
     MATCH, WHEN, POINTS = REQUESTS, BOTH, 8
+
+
+class TestFrozen(agents.TestFrozen):
+    FROZEN = 60
 
 
 class TestApiServerAway(kubernetes.TestApiServerAway):
