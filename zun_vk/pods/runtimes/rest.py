@@ -42,9 +42,14 @@ from zun_vk.pods.runtimes import store
 
 LOG = logging.getLogger(__name__)
 
-# Looks at capsules that Zun is working on: one at a time is looked at four
-# times a second, many share a rate that Zun's API does not feel.
-_LOOK_INTERVAL = 0.25
+# Seconds between two looks at a capsule that Zun is working on: a tenth of
+# the time that it has worked on it, within these bounds. So a look comes
+# late by a part of what Zun takes, and slow work is not asked for all the
+# time. Many capsules share a rate that Zun's API does not feel.
+_LOOK_INTERVALS = (0.1, 1.0)
+_LOOKS_OVER_AGE = 10
+# Seconds between two lists at least.
+_LIST_INTERVAL = 0.25
 _LOOKS_A_SECOND = 10
 _FEW = 2
 # A pause after a list, over the time the list took: a list costs Zun some
@@ -169,17 +174,23 @@ class RestRuntime(base.CapsuleRuntime):
         if not self._store.in_transition():
             self._wake.wait(max(0.0, self._list_due - time.monotonic()))
         self._wake.clear()
-        stop.wait(self._pause(len(self._store.in_transition())))
+        stop.wait(self._pause(len(self._store.in_transition()),
+                              self._store.youngest(time.monotonic())))
 
-    def _pause(self, changing: int) -> float:
-        """Return seconds until so many changing capsules are looked at."""
+    def _pause(self, changing: int, youngest: float) -> float:
+        """Return seconds until so many changing capsules are looked at.
+
+        :param youngest: seconds since Zun has begun with the last of them
+        """
         now = time.monotonic()
         pause = 0.0
         if self._list_is_quicker(changing):
             again = self._list_ended + self._list_took * _PAUSE_AFTER_LIST
-            pause = max(_LOOK_INTERVAL, again - now)
+            pause = max(_LIST_INTERVAL, again - now)
         elif changing:
-            pause = max(_LOOK_INTERVAL, changing / _LOOKS_A_SECOND)
+            shortest, longest = _LOOK_INTERVALS
+            pause = max(shortest, min(youngest / _LOOKS_OVER_AGE, longest),
+                        changing / _LOOKS_A_SECOND)
         return max(0.0, min(pause, self._list_due - now))
 
     def _list(self, on_change: typing.Callable[[str], None]) -> None:

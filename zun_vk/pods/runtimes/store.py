@@ -61,6 +61,16 @@ class CapsuleStore:
         with self._lock:
             return [c for c in self._capsules.values() if c.in_transition]
 
+    def youngest(self, at: float) -> float:
+        """Return for how long Zun has worked on what it began last.
+
+        :returns: seconds; 0 where it is at work on nothing
+        """
+        with self._lock:
+            return min((at - self._asked.get(uuid, self._first_seen[uuid])
+                        for uuid, capsule in self._capsules.items()
+                        if capsule.in_transition), default=0.0)
+
     def age(self, uuid: str, at: float) -> float:
         """Return for how many seconds a capsule has been known."""
         with self._lock:

@@ -37,7 +37,8 @@ class RestTestCase(base.CloudTestCase):
         self.health = health.Health()
         self.changed = []
         self.stop = threading.Event()
-        for name, value in (('_LOOK_INTERVAL', 0.02),
+        for name, value in (('_LOOK_INTERVALS', (0.02, 0.02)),
+                            ('_LIST_INTERVAL', 0.02),
                             ('_LOOKS_A_SECOND', 1000)):
             patch = mock.patch.object(rest, name, value)
             patch.start()
@@ -142,27 +143,33 @@ class PaceTestCase(RestTestCase):
 
     def setUp(self):
         super().setUp()
-        for name, value in (('_LOOK_INTERVAL', 0.25),
+        for name, value in (('_LOOK_INTERVALS', (0.1, 1.0)),
+                            ('_LIST_INTERVAL', 0.25),
                             ('_LOOKS_A_SECOND', 10)):
             patch = mock.patch.object(rest, name, value)
             patch.start()
             self.addCleanup(patch.stop)
 
-    def _pause(self, changing, took, ended=0.0, due=1000.0):
+    def _pause(self, changing, took, ended=0.0, due=1000.0, youngest=0.0):
         """Return the pause just after the last list ended."""
         self.runtime._list_took = took
         self.runtime._list_ended = ended
         self.runtime._list_due = due
         with mock.patch.object(rest.time, 'monotonic', autospec=True,
                                return_value=ended):
-            return self.runtime._pause(changing)
+            return self.runtime._pause(changing, youngest)
 
     def test_nothing_that_changes_waits_for_nothing(self):
         self.assertEqual(0, self._pause(0, 0.4))
 
-    def test_one_or_two_are_looked_at_four_times_a_second(self):
-        self.assertEqual([0.25, 0.25],
-                         [self._pause(few, 0.001) for few in (1, 2)])
+    def test_a_look_comes_after_a_tenth_of_the_time_that_zun_works(self):
+        for age, pause in ((0.0, 0.1), (0.9, 0.1), (2.0, 0.2), (9.0, 0.9),
+                           (60.0, 1.0)):
+            self.assertEqual(pause, self._pause(1, 0.001, youngest=age))
+
+    def test_all_together_are_looked_at_ten_times_a_second_at_most(self):
+        self.assertEqual([0.2, 0.5], [
+            self._pause(number, 8.0, youngest=0.5) for number in (2, 5)])
 
     def test_lists_keep_zun_busy_a_third_of_the_time_at_most(self):
         for took in (0.2, 0.4, 8.0):

@@ -136,6 +136,14 @@ class CapsuleStoreTestCase(base.BaseTestCase):
         self.store.put(_capsule(status='Error'), 8)
         self.assertEqual(4, self.store.age('u1', 9))
 
+    def test_what_zun_began_last_is_told_by_its_age(self):
+        self.assertEqual(0, self.store.youngest(9))
+        self.store.put(_capsule('u1', 'p1', 'Creating'), 1)
+        self.store.put(_capsule('u2', 'p2', 'Creating'), 4)
+        self.assertEqual(5, self.store.youngest(9))
+        self.store.deletion_asked('u1', 7)
+        self.assertEqual(2, self.store.youngest(9))
+
 
 class _Machine(stateful.RuleBasedStateMachine):
     """Looks at a cloud that overtake one another never lie for long."""
