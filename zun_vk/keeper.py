@@ -104,7 +104,7 @@ class NodeKeeper:
         self._health.attempt(_PRESENCE_CHECK, self._see_agents)
         # One node that cannot be looked at must not keep us from the others.
         seen = [slot for slot in self._slots.values()
-                if self._tried(slot, slot.look)]
+                if self._tried(slot.which, slot.look)]
         self._balance(seen)
         if len(seen) == len(self._slots):
             self._tell_ready()
@@ -116,20 +116,29 @@ class NodeKeeper:
         """Make a slot for every new node; drop those of nodes that went."""
         for name, which in found.items():
             if name not in self._slots:
-                self._slots[name] = self._make_slot(which)
+                self._tried(which, self._add_slot, which)
         for name in self._slots.keys() - found.keys():
             slot = self._slots.pop(name)
             if slot.held:
                 self._give_up([slot])
             slot.forget()
 
+    def _add_slot(self, which: zones.VirtualNode) -> None:
+        self._slots[which.name] = self._make_slot(which)
+
     def _see_agents(self) -> None:
         self._presence.renew()
         self._alive = self._presence.alive()
 
-    def _tried(self, slot: slot_module.Slot,
-               call: typing.Callable[[], object]) -> bool:
-        return self._health.attempt(f'{_LEASE_CHECK} {slot.which.name}', call)
+    def _tried(self, which: zones.VirtualNode,
+               call: typing.Callable[..., object], *args: object) -> bool:
+        """Tell whether a call for one node succeeded.
+
+        One that fails, for a file that is gone as well, must not cost this
+        agent the nodes that it has.
+        """
+        return self._health.attempt(f'{_LEASE_CHECK} {which.name}',
+                                    _as_remote, call, *args)
 
     def _balance(self, seen: list[slot_module.Slot]) -> None:
         """Take what is free, give up what others should hold."""
@@ -143,7 +152,7 @@ class NodeKeeper:
             wait = spread.patience(self._agent, self._alive, holders, name)
             if now - slot.free_since < wait:
                 continue
-            self._tried(slot, slot.take)
+            self._tried(slot.which, slot.take)
             if slot.held:
                 holders[name] = self._agent
                 self._moved_at = now
@@ -185,3 +194,10 @@ class NodeKeeper:
         for slot in held:
             for name in slot.join(max(0.0, deadline - time.monotonic())):
                 LOG.warning('Thread %s is cut off in a remote call', name)
+
+
+def _as_remote(call: typing.Callable[..., object], *args: object) -> None:
+    try:
+        call(*args)
+    except exceptions.ConfigError as error:
+        raise exceptions.RemoteError('this agent', str(error)) from error

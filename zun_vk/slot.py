@@ -113,7 +113,14 @@ class Slot:
         """Hold the node that was seen free, unless another was quicker.
 
         :raises RemoteError: it is not known whether the lease was taken
+        :raises ConfigError: a file that the options name is gone or bad
         """
+        # First: an agent that cannot build the parts must leave the node to
+        # another.
+        held = held_node.HeldNode(
+            self._conf, self.which, self._owner, self._node, self._fence,
+            self._health, self._services, self._throttles,
+            self._make_runtime, self._node_registered)
         if not self._lease.take():
             return
         LOG.info('Node %s: this agent holds it', self.which.name)
@@ -121,10 +128,7 @@ class Slot:
         self.free_since = None
         self.registered.clear()
         self._lost.clear()
-        self._held = held_node.HeldNode(
-            self._conf, self.which, self._owner, self._node, self._fence,
-            self._health, self._services, self._throttles,
-            self._make_runtime, self._node_registered)
+        self._held = held
         self._held.start()
         self._renewing = threads.Threads(self.which.name)
         self._renewing.spawn('lease', self._renew, self._held)

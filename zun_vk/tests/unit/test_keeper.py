@@ -121,6 +121,26 @@ class KeeperTestCase(base.BaseTestCase):
             for agent in agents:
                 agent._round()
 
+    def test_files_that_are_gone_cost_no_node_that_is_held(self):
+        one = self.agent('a', nodes=('n1',))
+        self.rounds([one], 20)
+        self.assertEqual('a', self.world.holders['n1'])
+
+        bad = exceptions.ConfigError('[kubernetes] kubeconfig', 'gone')
+        making = one._make_slot
+        one._make_slot = mock.Mock(side_effect=bad)
+        one._found = {name: zones.VirtualNode(name) for name in ('n1', 'n2')}
+        self.rounds([one], 5)
+        one._make_slot = making
+        with mock.patch.object(FakeSlot, 'take', autospec=True,
+                               side_effect=bad):
+            self.rounds([one], 5)
+        self.assertEqual({'n1': 'a'}, self.world.holders)
+
+        self.rounds([one], 20)
+        self.assertEqual({'n1': 'a', 'n2': 'a'}, self.world.holders)
+        self.assertEqual([], self.world.said)
+
     def test_a_lonely_agent_takes_everything_at_once(self):
         self.agent('a')._round()
         self.assertEqual({'a': 3}, self.held())

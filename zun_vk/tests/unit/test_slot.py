@@ -91,6 +91,16 @@ class SlotTestCase(base.BaseTestCase):
 
         self.assertTrue(self.ended.wait(30))
 
+    def test_an_agent_that_cannot_build_the_parts_leaves_the_node(self):
+        made = self.make()
+        with mock.patch.object(
+                slot.held_node, 'HeldNode', autospec=True,
+                side_effect=exceptions.ConfigError('[x] y', 'gone')):
+            self.assertRaises(exceptions.ConfigError, made.take)
+        self.client.create_lease.assert_not_called()
+        self.client.patch_lease.assert_not_called()
+        self.assertFalse(made.held)
+
     def test_a_node_that_nobody_holds_is_shown_as_such(self):
         def shown():
             return prometheus_client.REGISTRY.get_sample_value(
