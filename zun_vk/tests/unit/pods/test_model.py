@@ -202,9 +202,10 @@ class _World:
         self._fail(fault)
         return copy.deepcopy(made)
 
-    def list_capsules(self):
-        return self._call(
+    def list_capsules(self, read):
+        listed = self._call(
             lambda: copy.deepcopy(list(self.capsules.values())))
+        return [kept for kept in map(read, listed) if kept is not None]
 
     def get_capsule(self, uuid):
         return self._call(lambda: self._get(uuid))
