@@ -18,6 +18,7 @@ Kubernetes API, 800 modules that take 30 MiB and that the agent never uses.
 
 from collections.abc import Sequence
 import functools
+from importlib import metadata
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -25,6 +26,8 @@ import sys
 import types
 import typing
 
+# The version from which on the library does this.
+_LAZY_ITSELF = 37
 _CLASSES = ('kubernetes.client.models', 'kubernetes.client.api')
 
 
@@ -33,7 +36,8 @@ def load_classes_late() -> None:
 
     To be called before anything imports the library.
     """
-    sys.meta_path.insert(0, _Finder())
+    if int(metadata.version('kubernetes').partition('.')[0]) < _LAZY_ITSELF:
+        sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
