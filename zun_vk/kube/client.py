@@ -39,7 +39,7 @@ _OTHER_CONNECTIONS = 12
 # no error.
 SILENCE = 90
 _CORE = '/api/v1'
-_LEASES = '/apis/coordination.k8s.io/v1/namespaces/{}/leases'
+_COORDINATION = '/apis/coordination.k8s.io/v1'
 _SIGNING_REQUESTS = (
     '/apis/certificates.k8s.io/v1/certificatesigningrequests')
 
@@ -98,7 +98,7 @@ class KubeClient:
         return _field(namespace, 'metadata', 'uid')
 
     def get_node(self, name: str) -> dict:
-        return self._get('get node', _path(f'{_CORE}/nodes/{{}}', name))
+        return self._get('get node', _path(_CORE, 'nodes', name))
 
     def list_nodes(self, **params) -> list[dict]:
         return _items(self._get('list nodes', f'{_CORE}/nodes', **params),
@@ -108,24 +108,23 @@ class KubeClient:
         return self._send('create node', 'POST', f'{_CORE}/nodes', node)
 
     def patch_node(self, name: str, patch: dict) -> dict:
-        return self._patch('patch node', _path(f'{_CORE}/nodes/{{}}', name),
+        return self._patch('patch node', _path(_CORE, 'nodes', name),
                            patch, transport.STRATEGIC_MERGE)
 
     def patch_node_status(self, name: str, patch: dict) -> dict:
         return self._patch('patch node status',
-                           _path(f'{_CORE}/nodes/{{}}/status', name),
+                           _path(_CORE, 'nodes', name, 'status'),
                            patch, transport.STRATEGIC_MERGE)
 
     def get_lease(self, namespace: str, name: str) -> dict:
-        return self._get('get lease',
-                         _path(f'{_LEASES}/{{}}', namespace, name))
+        return self._get('get lease', _leases(namespace, name))
 
     def list_leases(self, namespace: str, **params) -> list[dict]:
-        return _items(self._get('list leases', _path(_LEASES, namespace),
+        return _items(self._get('list leases', _leases(namespace),
                                 **params), 'list leases')
 
     def create_lease(self, namespace: str, lease: dict) -> dict:
-        return self._send('create lease', 'POST', _path(_LEASES, namespace),
+        return self._send('create lease', 'POST', _leases(namespace),
                           lease)
 
     def patch_lease(self, namespace: str, name: str, patch: dict) -> dict:
@@ -133,8 +132,7 @@ class KubeClient:
 
         Not replaced: the API server may be newer and know more fields.
         """
-        return self._patch('patch lease',
-                           _path(f'{_LEASES}/{{}}', namespace, name), patch)
+        return self._patch('patch lease', _leases(namespace, name), patch)
 
     def get_pod(self, namespace: str, name: str) -> dict:
         """Return a pod of the node.
@@ -145,7 +143,7 @@ class KubeClient:
         :raises NotFound: the node has no such pod
         """
         found = self._get(
-            'get pod', _path(_in('pods'), namespace),
+            'get pod', _in(namespace, 'pods'),
             field_selector=(f'metadata.name={_escaped(name)},'
                             f'spec.nodeName={self._node}'))
         items = _items(found, 'get pod')
@@ -159,7 +157,7 @@ class KubeClient:
                          patch: dict) -> dict:
         return slimmed(self._patch(
             'patch pod status',
-            _path(_in('pods', '/status'), namespace, name), patch,
+            _in(namespace, 'pods', name, 'status'), patch,
             transport.STRATEGIC_MERGE))
 
     def remove_pod(self, namespace: str, name: str, uid: str) -> None:
@@ -167,18 +165,17 @@ class KubeClient:
 
         :raises Conflict: another pod has this name now
         """
-        self._send('delete pod', 'DELETE',
-                   _path(_in('pods', ''), namespace, name),
+        self._send('delete pod', 'DELETE', _in(namespace, 'pods', name),
                    {'apiVersion': 'v1', 'kind': 'DeleteOptions',
                     'gracePeriodSeconds': 0, 'preconditions': {'uid': uid}})
 
     def create_event(self, namespace: str, event: dict) -> dict:
-        return self._send('create event', 'POST',
-                          _path(_in('events'), namespace), event)
+        return self._send('create event', 'POST', _in(namespace, 'events'),
+                          event)
 
     def patch_event(self, namespace: str, name: str, patch: dict) -> dict:
-        return self._patch('patch event',
-                           _path(_in('events', ''), namespace, name), patch)
+        return self._patch('patch event', _in(namespace, 'events', name),
+                           patch)
 
     def create_signing_request(self, request: dict) -> dict:
         # Not for the guard: asked for before any node is held.
@@ -187,22 +184,20 @@ class KubeClient:
 
     def get_signing_request(self, name: str) -> dict:
         return self._get('get signing request',
-                         _path(f'{_SIGNING_REQUESTS}/{{}}', name))
+                         _path(_SIGNING_REQUESTS, name))
 
     def get_secret(self, namespace: str, name: str) -> dict:
-        return self._get('get secret',
-                         _path(_in('secrets', ''), namespace, name))
+        return self._get('get secret', _in(namespace, 'secrets', name))
 
     def get_config_map(self, namespace: str, name: str) -> dict:
         return self._get('get configmap',
-                         _path(_in('configmaps', ''), namespace, name))
+                         _in(namespace, 'configmaps', name))
 
     def get_service(self, namespace: str, name: str) -> dict:
-        return self._get('get service',
-                         _path(_in('services', ''), namespace, name))
+        return self._get('get service', _in(namespace, 'services', name))
 
     def list_services(self, namespace: str) -> dict:
-        return self._get('list services', _path(_in('services'), namespace))
+        return self._get('list services', _in(namespace, 'services'))
 
     def list_pods(self, **params) -> dict:
         return self._get('list pods', f'{_CORE}/pods', **params)
@@ -258,19 +253,18 @@ def slimmed(pod: typing.Any) -> typing.Any:
     return pod
 
 
-def _in(kind: str, more: str | None = None) -> str:
-    """Return the path of what is in a namespace, or of one such object.
-
-    :param more: what follows its name
-    """
-    path = f'{_CORE}/namespaces/{{}}/{kind}'
-    return path if more is None else f'{path}/{{}}{more}'
+def _in(namespace: str, kind: str, *names: str) -> str:
+    return _path(_CORE, 'namespaces', namespace, kind, *names)
 
 
-def _path(template: str, *names: str) -> str:
-    """Fill in names, none of which can break out of its place."""
-    return template.format(*(urllib.parse.quote(name, safe='')
-                             for name in names))
+def _leases(namespace: str, *names: str) -> str:
+    return _path(_COORDINATION, 'namespaces', namespace, 'leases', *names)
+
+
+def _path(root: str, *parts: str) -> str:
+    """Return a path; no part of it can break out of its place."""
+    return '/'.join([root, *(urllib.parse.quote(part, safe='')
+                             for part in parts)])
 
 
 def _items(answer: dict, call: str) -> list[dict]:
