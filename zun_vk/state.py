@@ -30,7 +30,8 @@ from zun_vk import exceptions
 
 _FILE = 'agent-id'
 OPTION = '[agent] state_path'
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# What of a mode is for others than the owner.
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class AgentState:
@@ -87,7 +88,7 @@ def make_private(directory: pathlib.Path) -> None:
     if found.st_uid != os.geteuid():
         raise exceptions.ConfigError(
             OPTION, f'{directory} belongs to another user')
-    if found.st_mode & _OTHERS:
+    if found.st_mode & OTHERS:
         raise exceptions.ConfigError(
             OPTION, f'{directory} holds keys and others than its owner may '
             'use it: chmod 0700')

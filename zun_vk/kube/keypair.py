@@ -22,7 +22,6 @@ import hashlib
 import ipaddress
 import os
 import pathlib
-import stat
 import typing
 
 from cryptography import x509
@@ -36,7 +35,6 @@ from cryptography.x509.oid import NameOID
 from zun_vk import state
 
 OPTION = state.OPTION
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _GROUP = 'system:nodes'
 _STAMP = '%Y%m%dT%H%M%S.%fZ'
 
@@ -276,7 +274,7 @@ def read_private(path: pathlib.Path) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(handle, 'rb') as file:
         found = os.fstat(handle)
-        if found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
+        if found.st_uid != os.geteuid() or found.st_mode & state.OTHERS:
             raise ValueError('is open to others')
         return file.read(1 << 20)
 
