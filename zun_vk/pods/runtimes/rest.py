@@ -45,12 +45,13 @@ LOG = logging.getLogger(__name__)
 # Seconds between two looks at a capsule that Zun is working on: a tenth of
 # the time that it has worked on it, within these bounds. So a look comes
 # late by a part of what Zun takes, and slow work is not asked for all the
-# time. Many capsules share a rate that Zun's API does not feel.
+# time.
 _LOOK_INTERVALS = (0.1, 1.0)
 _LOOKS_OVER_AGE = 10
+# Many capsules share a rate that Zun's API does not feel.
+_LOOKS_A_SECOND = 10
 # Seconds between two lists at least.
 _LIST_INTERVAL = 0.25
-_LOOKS_A_SECOND = 10
 _FEW = 2
 # A pause after a list, over the time the list took: a list costs Zun some
 # milliseconds a capsule, and shall keep it busy a third of the time at most.
