@@ -23,6 +23,7 @@ from oslo_log import log as logging
 from oslo_service import service
 from oslo_service import systemd
 
+from zun_vk import backoff
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk import keeper
@@ -33,7 +34,6 @@ from zun_vk import threads
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
-from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease
 from zun_vk.kube import node_identity

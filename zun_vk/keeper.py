@@ -23,10 +23,10 @@ import typing
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from zun_vk import backoff
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk import slot as slot_module
-from zun_vk.kube import backoff
 from zun_vk.kube import presence as presence_module
 from zun_vk.node import spread
 from zun_vk.node import zones

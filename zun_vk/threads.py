@@ -21,8 +21,8 @@ import typing
 
 from oslo_log import log as logging
 
+from zun_vk import backoff
 from zun_vk import metrics
-from zun_vk.kube import backoff
 
 LOG = logging.getLogger(__name__)
 

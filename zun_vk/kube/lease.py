@@ -25,9 +25,9 @@ import typing
 
 from oslo_log import log as logging
 
+from zun_vk import backoff
 from zun_vk import exceptions
 from zun_vk import health as health_module
-from zun_vk.kube import backoff
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import times
 

@@ -32,8 +32,8 @@ import threading
 import time
 import typing
 
+from zun_vk import backoff
 from zun_vk import exceptions
-from zun_vk.kube import backoff
 
 LOG = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ import random
 import threading
 import time
 
-from zun_vk.kube import backoff
+from zun_vk import backoff
 
 
 class WorkQueue:

@@ -21,7 +21,7 @@ the scheduler's eyes before it does in Placement's: room is promised once.
 import dataclasses
 import typing
 
-from zun_vk.kube import quantity
+from zun_vk import quantity
 
 _MILLI = 1000
 _MIB = 1024 ** 2

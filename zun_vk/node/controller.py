@@ -24,9 +24,9 @@ from oslo_config import cfg
 
 from zun_vk import exceptions
 from zun_vk import health as health_module
+from zun_vk import quantity
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
-from zun_vk.kube import quantity
 from zun_vk.kube import times
 from zun_vk.node import capacity
 from zun_vk.node import conditions

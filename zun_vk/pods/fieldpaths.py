@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import re
 
 from zun_vk import exceptions
-from zun_vk.kube import quantity
+from zun_vk import quantity
 
 _VERSION = 'v1'
 # Kubernetes: the key of a label or annotation may stand in brackets.

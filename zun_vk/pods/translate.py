@@ -25,7 +25,7 @@ import re
 import typing
 
 from zun_vk import exceptions
-from zun_vk.kube import quantity
+from zun_vk import quantity
 from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import expansion

@@ -26,12 +26,12 @@ import typing
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from zun_vk import backoff
 from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
-from zun_vk.kube import backoff
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import discretion
 from zun_vk.pods import environment

@@ -29,7 +29,7 @@ import testtools
 from devcloud import api
 from devcloud import paths
 from devcloud import settings
-from zun_vk.kube import quantity
+from zun_vk import quantity
 from zun_vk.tests.devcloud import cloud as cloud_module
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import podcase

@@ -13,7 +13,7 @@
 
 from oslo_utils import units
 
-from zun_vk.kube import quantity
+from zun_vk import quantity
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import hold_for

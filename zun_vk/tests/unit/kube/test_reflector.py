@@ -17,8 +17,8 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 from oslotest import base
 
+from zun_vk import backoff
 from zun_vk import exceptions
-from zun_vk.kube import backoff
 from zun_vk.kube import reflector
 from zun_vk.tests.fixtures import wait
 

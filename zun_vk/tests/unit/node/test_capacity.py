@@ -13,7 +13,7 @@ import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
 
-from zun_vk.kube import quantity
+from zun_vk import quantity
 from zun_vk.node import capacity
 
 _AMOUNTS = st.builds(capacity.Amounts, *[st.integers(0, 10 ** 6)] * 3)

@@ -26,11 +26,11 @@ from oslotest import base
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk import quantity
 from zun_vk.cloud import placement
 from zun_vk.cloud import zun
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
-from zun_vk.kube import quantity
 from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer

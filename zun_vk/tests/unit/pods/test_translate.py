@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk import exceptions
-from zun_vk.kube import quantity
+from zun_vk import quantity
 from zun_vk.pods import environment
 from zun_vk.pods import expansion
 from zun_vk.pods import identity

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk import exceptions
-from zun_vk.kube import quantity
+from zun_vk import quantity
 
 _FACTORS = {
     'n': fractions.Fraction(1, 10 ** 9), 'u': fractions.Fraction(1, 10 ** 6),

@@ -13,7 +13,7 @@ import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
 
-from zun_vk.kube import backoff
+from zun_vk import backoff
 
 
 class _Clock:
