@@ -24,6 +24,7 @@ from oslo_config import cfg
 from zun_vk import health as health_module
 from zun_vk import metrics
 from zun_vk import threads
+from zun_vk import workqueue
 from zun_vk.cloud import neutron
 from zun_vk.cloud import placement
 from zun_vk.cloud import sessions
@@ -35,7 +36,6 @@ from zun_vk.kube import node_identity
 from zun_vk.kube import objects
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
-from zun_vk.kube import workqueue
 from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer

@@ -27,11 +27,11 @@ from oslo_log import log as logging
 
 from zun_vk import exceptions
 from zun_vk import metrics
+from zun_vk import workqueue
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector as reflector_module
 from zun_vk.kube import times
-from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import changes

@@ -33,6 +33,8 @@ COMPUTE = 'zun-vk-compute'
 #: Served by the capsule driver within zun-compute; likewise the host.
 DRIVER = 'zun-vk-driver'
 VERSION = '1.0'
+# Not the bus's default: Zun's own and the agent's would differ.
+_EXCHANGE = 'zun-vk'
 SERVICE = 'bus'
 CALL_TIMEOUT = 10.0
 
@@ -63,6 +65,10 @@ class Peer:
             raise exceptions.Unavailable(
                 SERVICE, f'{self._server}: {method} failed there with '
                 f'{error.exc_type}') from None
+        except messaging.MessagingServerError as error:
+            raise exceptions.Unavailable(
+                SERVICE, f'{self._server}: {method} failed there with '
+                f'{type(error).__name__}') from None
         except messaging.MessagingException as error:
             raise exceptions.Unreachable(
                 SERVICE, f'{self._server}: {method}: '
@@ -111,7 +117,7 @@ class Bus:
         if topic not in self._clients:
             self._clients[topic] = messaging.get_rpc_client(
                 self._transport, messaging.Target(
-                    topic=topic, version=VERSION))
+                    exchange=_EXCHANGE, topic=topic, version=VERSION))
         return Peer(self._clients[topic], server)
 
     def server(self, topic: str, server: str,
@@ -122,8 +128,8 @@ class Bus:
             methods whose names begin with an underscore are not served
         """
         return messaging.get_rpc_server(
-            self._transport, messaging.Target(topic=topic, server=server),
-            [endpoint], executor='threading',
+            self._transport, messaging.Target(
+                exchange=_EXCHANGE, topic=topic, server=server), [endpoint], executor='threading',
             access_policy=messaging.DefaultRPCAccessPolicy)
 
     def close(self) -> None:

@@ -84,6 +84,8 @@ class PodPayload:
     :param host_ip: address of the virtual node
     :param volumes: the files of secret, configMap, downwardAPI and projected
         volumes, by the volume's name
+    :param host_paths: directories of the host that are volumes, by the
+        volume's name; only of a capsule that no agent made, from zun-compute
     :param container_errors: why the environment of a container cannot be
         made, by its name
     :param volume_errors: why volumes cannot be made
@@ -103,6 +105,7 @@ class PodPayload:
     host_ip: str = ''
     volumes: Mapping[str, tuple[File, ...]] = dataclasses.field(
         default_factory=dict, repr=False)
+    host_paths: Mapping[str, str] = dataclasses.field(default_factory=dict)
     container_errors: Mapping[str, str] = dataclasses.field(
         default_factory=dict)
     volume_errors: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ class PodPayload:
         wire['version'] = VERSION
         wire['volumes'] = {name: [_file_to_wire(file) for file in files]
                            for name, files in self.volumes.items()}
+        wire['host_paths'] = dict(self.host_paths)
         wire['container_errors'] = dict(self.container_errors)
         wire['volume_errors'] = list(self.volume_errors)
         wire['credentials'] = [dataclasses.asdict(credential)
@@ -141,13 +145,12 @@ def from_wire(message: object) -> PodPayload:
     if fields.integer(wire, 'version') != VERSION:
         raise fields.Malformed(f'version is not {VERSION}')
     pod = _pod(fields.mapping(wire, 'pod'))
-    errors = fields.mapping(wire, 'container_errors')
     return PodPayload(
         generation=fields.text(wire, 'generation'), pod=pod,
         host_ip=fields.text(wire, 'host_ip'),
         volumes=_volumes(fields.mapping(wire, 'volumes')),
-        container_errors={name: fields.text(errors, name)
-                          for name in errors},
+        host_paths=_texts_by_name(wire, 'host_paths'),
+        container_errors=_texts_by_name(wire, 'container_errors'),
         volume_errors=fields.texts(wire, 'volume_errors', MAX_VOLUMES),
         credentials=tuple(map(_credential, fields.mappings(
             wire, 'credentials', MAX_CREDENTIALS))),
@@ -178,6 +181,11 @@ def _pod(pod: dict) -> dict:
     if not all(fields.text(container, 'name') for container in containers):
         raise fields.Malformed('a container of the pod has no name')
     return pod
+
+
+def _texts_by_name(wire: dict, name: str) -> dict[str, str]:
+    found = fields.mapping(wire, name)
+    return {key: fields.text(found, key) for key in found}
 
 
 def _volumes(wire: dict) -> dict[str, tuple[File, ...]]:

@@ -19,12 +19,12 @@ import yaml
 
 from zun_vk import health
 from zun_vk import held_node
+from zun_vk import workqueue
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
 from zun_vk.kube import lease
 from zun_vk.kube import node_identity
-from zun_vk.kube import workqueue
 from zun_vk.node import zones
 from zun_vk.pods import controller
 from zun_vk.pods.runtimes import rest

@@ -17,13 +17,13 @@ from oslotest import base
 import prometheus_client
 
 from zun_vk import exceptions
+from zun_vk import workqueue
 from zun_vk.cloud import neutron
 from zun_vk.cloud import placement
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector
 from zun_vk.kube import times
-from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import controller
 from zun_vk.pods import discretion

@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 
 from zun_vk import exceptions
 from zun_vk import health
+from zun_vk import workqueue
 from zun_vk.cloud import neutron
 from zun_vk.cloud import throttle
 from zun_vk.kube import objects
 from zun_vk.kube import times
-from zun_vk.kube import workqueue
 from zun_vk.pods import admission
 from zun_vk.pods import controller
 from zun_vk.pods import lifecycle

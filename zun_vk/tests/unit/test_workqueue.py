@@ -17,7 +17,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 from oslotest import base
 
-from zun_vk.kube import workqueue
+from zun_vk import workqueue
 
 # Longer than any step of a healthy test can take.
 _PATIENCE = 10

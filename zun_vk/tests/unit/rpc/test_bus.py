@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+from unittest import mock
+
+from oslo_config import cfg
+import oslo_messaging as messaging
+from oslo_messaging import conffixture
+import oslotest.base
+
+from zun_vk import exceptions
+from zun_vk.rpc import bus
+
+
+class Endpoint:
+
+    def __init__(self):
+        self.told = []
+
+    def add(self, context, left, right):
+        return {'sum': left + right}
+
+    def odd(self, context):
+        return 5
+
+    def _hidden(self, context):
+        return {}
+
+
+class BusTestCase(oslotest.base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.bus = bus.Bus(self._with_url('fake:/'))
+        self.addCleanup(self.bus.close)
+        self.server = self.bus.server(bus.COMPUTE, 'host-1', Endpoint())
+        self.server.start()
+        self.addCleanup(self._stop)
+        self.peer = self.bus.peer(bus.COMPUTE, 'host-1')
+
+    @staticmethod
+    def _with_url(url):
+        conf = cfg.ConfigOpts()
+        conf([])
+        conffixture.ConfFixture(conf)
+        conf.set_override('transport_url', url)
+        return conf
+
+    def _stop(self):
+        self.server.stop()
+        self.server.wait()
+
+    def test_a_call_is_answered(self):
+        self.assertEqual({'sum': 5}, self.peer.call('add', left=2, right=3))
+
+    def test_a_failure_there_shows_no_words_of_it(self):
+        failure = messaging.RemoteError('ValueError', 'password=hunter2')
+        with mock.patch.object(messaging.RPCClient, 'prepare',
+                               autospec=True) as prepare:
+            prepare.return_value.call.side_effect = failure
+            error = self.assertRaises(
+                exceptions.Unavailable, self.peer.call, 'fail')
+        self.assertIn('host-1: fail failed there with ValueError',
+                      str(error))
+        self.assertNotIn('hunter2', str(error))
+
+    def test_an_answer_that_is_no_object_is_an_error(self):
+        self.assertRaises(exceptions.Unavailable, self.peer.call, 'odd')
+
+    def test_what_begins_with_an_underscore_is_not_served(self):
+        self.assertRaises(exceptions.Unavailable, self.peer.call, '_hidden')
+
+    def test_nobody_there_is_unreachable(self):
+        absent = self.bus.peer(bus.COMPUTE, 'host-9')
+        self.assertRaises(exceptions.Unreachable, absent.call, 'add',
+                          timeout=0.1, left=1, right=1)
+
+    def test_a_bad_url_is_named_without_its_password(self):
+        error = self.assertRaises(
+            exceptions.ConfigError, bus.Bus,
+            self._with_url('nosuch://user:hunter2@host/'))
+        self.assertIn('[DEFAULT] transport_url', str(error))
+        self.assertNotIn('hunter2', str(error))
