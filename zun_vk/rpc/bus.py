@@ -129,7 +129,8 @@ class Bus:
         """
         return messaging.get_rpc_server(
             self._transport, messaging.Target(
-                exchange=_EXCHANGE, topic=topic, server=server), [endpoint], executor='threading',
+                exchange=_EXCHANGE, topic=topic, server=server),
+            [endpoint], executor='threading',
             access_policy=messaging.DefaultRPCAccessPolicy)
 
     def close(self) -> None:
