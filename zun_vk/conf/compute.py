@@ -36,8 +36,10 @@ OPTS: list[cfg.Opt] = [
              'kept, a directory for each pod.'),
     cfg.StrOpt(
         'log_root',
-        default='/var/log/pods', regex='^/.+',
-        help='Where the runtime writes the logs of containers.'),
+        default='/var/log/zun-vk/pods', regex='^/.+',
+        help='Where the runtime writes the logs of containers. What is in '
+             'there belongs to zun-vk-compute: no other kubelet of the host '
+             'may use it.'),
     cfg.StrOpt(
         'run_root',
         default='/run/zun-vk', regex='^/.+',
