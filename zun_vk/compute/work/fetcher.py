@@ -22,8 +22,8 @@ import time
 from oslo_log import log as logging
 
 from zun_vk import exceptions
-from zun_vk.compute import pod as pod_module
-from zun_vk.compute import tasks as tasks_module
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.compute.work import tasks as tasks_module
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
 from zun_vk.rpc import payload as payload_module

@@ -25,8 +25,8 @@ import typing
 from oslo_log import log as logging
 
 from zun_vk.compute import model
-from zun_vk.compute import pod as pod_module
-from zun_vk.compute import tasks as tasks_module
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.compute.work import tasks as tasks_module
 
 LOG = logging.getLogger(__name__)
 

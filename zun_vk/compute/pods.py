@@ -1,0 +1,231 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The pods of this host: who they are, which must be looked at, who looks.
+
+Flows in: capsules from zun-compute, wishes of the agents, changes that the
+runtime shows. Each pod is looked at by one worker at a time. What happens to
+a pod is decided by its worker alone: from here it only gets notes in its
+inbox.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import threading
+import time
+
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk import workqueue
+from zun_vk.compute import model
+from zun_vk.compute import store as store_module
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.rpc import fields
+from zun_vk.rpc import payload as payload_module
+from zun_vk.rpc import states
+
+LOG = logging.getLogger(__name__)
+
+_DEFAULT_GRACE = 30.0
+
+
+class Pods:
+    """All pods of this host.
+
+    :param store: their records
+    :param wall: seconds since the epoch
+    """
+
+    def __init__(self, store: store_module.RecordStore,
+                 wall: Callable[[], float] = time.time):
+        self._store = store
+        self._wall = wall
+        self.queue = workqueue.WorkQueue(base=0.5, cap=30.0)
+        self._lock = threading.Lock()  # guards the dicts below
+        self._pods: dict[str, pod_module.Pod] = {}
+        self._by_capsule: dict[str, str] = {}
+
+    def restore(self) -> None:
+        """Take up the pods that were recorded before."""
+        for uid, (record, payload) in self._store.records().items():
+            try:
+                pod = pod_module.from_record(record, payload)
+            except fields.Malformed as error:
+                LOG.error('The record of pod %s makes no sense: %s', uid,
+                          error)
+                continue
+            self._add(pod)
+
+    def run(self, capsule: pod_module.Capsule,
+            payload: payload_module.PodPayload | None) -> None:
+        """Run a capsule; nothing new where it runs already.
+
+        :param payload: of a capsule that no agent knows
+        """
+        with self._lock:
+            known = self._pods.get(capsule.uid)
+        if known is not None and known.capsule.uuid == capsule.uuid:
+            return
+        if known is not None:
+            # The pod got another capsule: of the one before nothing runs
+            # any more, or it must not.
+            LOG.warning('Pod %s: capsule %s takes the place of %s',
+                        capsule.uid, capsule.uuid, known.capsule.uuid)
+            self.delete(known.capsule.uuid, 0)
+            raise exceptions.Unavailable(
+                'zun-vk-compute', 'the pod has another capsule here')
+        pod = pod_module.Pod(capsule, payload=payload)
+        if payload is not None:
+            self._store.save_payload(capsule.uid, payload.to_wire())
+        self.save(pod)
+        self._add(pod)
+
+    def delete(self, uuid: str, grace: float | None) -> bool:
+        """Have a capsule end and go.
+
+        :param grace: seconds; None: as its pod says
+        :returns: it is gone
+        """
+        pod = self._of_capsule(uuid)
+        if pod is None:
+            return True
+
+        def remove(pod: pod_module.Pod) -> None:
+            if not pod.removing:
+                pod.removing = True
+                self.save(pod)
+            self._end(pod, _grace(pod) if grace is None else grace, '', '')
+
+        self._note(pod, remove)
+        return False
+
+    def end(self, uid: str, grace: float, reason: str,
+            message: str) -> None:
+        """Have a pod end; its capsule stays."""
+        pod = self.get(uid)
+        if pod is not None:
+            self._note(pod, lambda pod: self._end(pod, grace, reason,
+                                                  message))
+
+    def changed(self, uid: str) -> None:
+        """Take note that the Pod object changed."""
+        pod = self.get(uid)
+        if pod is not None:
+            self._note(pod, _ask_again)
+
+    def get(self, uid: str) -> pod_module.Pod | None:
+        with self._lock:
+            return self._pods.get(uid)
+
+    def all(self) -> list[pod_module.Pod]:
+        with self._lock:
+            return list(self._pods.values())
+
+    def states(self, node: str | None = None) -> list[states.PodState]:
+        """Return what was last told of pods.
+
+        :param node: of this one; None: of all
+        """
+        found = (pod.published for pod in self.all()
+                 if node is None or pod.capsule.node == node)
+        return [state for state in found if state is not None]
+
+    def only(self, capsules: Iterable[str]) -> list[pod_module.Pod]:
+        """Return the pods whose capsules are not among these UUIDs."""
+        known = set(capsules)
+        return [pod for pod in self.all() if pod.capsule.uuid not in known]
+
+    def save(self, pod: pod_module.Pod) -> None:
+        """Keep the record of a pod."""
+        if not pod.gone:
+            self._store.save(pod.uid, pod_module.to_record(pod))
+
+    def work(self, look: Callable[[pod_module.Pod], float | None],
+             stop: threading.Event) -> None:
+        """Be one worker, until the queue is shut down."""
+        while not stop.is_set():
+            uid = self.queue.get(timeout=60)
+            if uid is None:
+                continue
+            try:
+                self._work(uid, look)
+            except exceptions.RemoteError as error:
+                LOG.warning('Pod %s is looked at again: %s', uid, error)
+                self.queue.retry(uid)
+            except Exception:  # the top of a thread
+                LOG.exception('Pod %s could not be looked at', uid)
+                self.queue.retry(uid)
+            finally:
+                self.queue.done(uid)
+
+    def _work(self, uid: str,
+              look: Callable[[pod_module.Pod], float | None]) -> None:
+        pod = self.get(uid)
+        if pod is None:
+            return
+        again = look(pod)
+        self.queue.forget(uid)
+        if pod.gone:
+            self._forget(pod)
+        elif pod.inbox:
+            self.queue.add(uid)
+        elif again is not None:
+            self.queue.add_after(uid, again)
+
+    def _end(self, pod: pod_module.Pod, grace: float, reason: str,
+             message: str) -> None:
+        """Have a pod end by then, or sooner where it ends already."""
+        deadline = self._wall() + max(0.0, grace)
+        ending = pod.memory.ending
+        if ending is None:
+            pod.memory.ending = model.Ending(deadline, grace, reason,
+                                             message)
+        elif deadline < ending.deadline:
+            pod.memory.ending = model.Ending(
+                deadline, grace, ending.reason, ending.message)
+        self.save(pod)
+
+    def _note(self, pod: pod_module.Pod,
+              note: Callable[[pod_module.Pod], None]) -> None:
+        pod.inbox.append(note)
+        self.queue.add(pod.uid)
+
+    def _add(self, pod: pod_module.Pod) -> None:
+        with self._lock:
+            self._pods[pod.uid] = pod
+            self._by_capsule[pod.capsule.uuid] = pod.uid
+        self.queue.add(pod.uid)
+
+    def _forget(self, pod: pod_module.Pod) -> None:
+        capsule = pod.capsule
+        self._store.keep(pod.uid, {
+            'node': capsule.node, 'namespace': capsule.namespace,
+            'pod': capsule.pod, 'at': self._wall()})
+        self._store.remove(pod.uid)
+        with self._lock:
+            self._pods.pop(pod.uid, None)
+            self._by_capsule.pop(capsule.uuid, None)
+
+    def _of_capsule(self, uuid: str) -> pod_module.Pod | None:
+        with self._lock:
+            return self._pods.get(self._by_capsule.get(uuid, ''))
+
+
+def _ask_again(pod: pod_module.Pod) -> None:
+    pod.fetch_at = float('-inf')
+
+
+def _grace(pod: pod_module.Pod) -> float:
+    """Return the seconds that a pod is given to end."""
+    spec = pod.payload.pod['spec'] if pod.payload else {}
+    grace = spec.get('terminationGracePeriodSeconds')
+    return float(_DEFAULT_GRACE if grace is None else grace)

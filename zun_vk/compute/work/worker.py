@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""One look at one pod: see, decide, act, tell.
+
+Whoever holds a pod's key calls ``look``; nothing in it waits for a
+container. Work in the background hands its outcome back through the pod's
+inbox and has the pod looked at again, and so does the runtime's watcher.
+"""
+
+from collections.abc import Callable
+import time
+
+from oslo_log import log as logging
+
+from zun_vk import exceptions
+from zun_vk.compute import decide
+from zun_vk.compute import model
+from zun_vk.compute import report
+from zun_vk.compute.volumes import volumes as volumes_module
+from zun_vk.compute.work import background as background_module
+from zun_vk.compute.work import fetcher as fetcher_module
+from zun_vk.compute.work import killer as killer_module
+from zun_vk.compute.work import observer as observer_module
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.compute.work import probing as probing_module
+from zun_vk.compute.work import sandboxes as sandboxes_module
+from zun_vk.compute.work import starter as starter_module
+from zun_vk.rpc import states
+
+LOG = logging.getLogger(__name__)
+
+_LOOK_AGAIN = 1.0
+
+
+class Worker:
+    """Looks at pods; any thread may, each pod by one at a time.
+
+    :param publish: takes the newest state of a pod
+    :param save: keeps the record of a pod
+    :param wall: seconds since the epoch
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, observer: observer_module.Observer,
+                 fetcher: fetcher_module.Fetcher,
+                 volumes: volumes_module.PodVolumes,
+                 sandboxes: sandboxes_module.Sandboxes,
+                 starter: starter_module.Starter,
+                 killer: killer_module.Killer,
+                 probing: probing_module.Probing,
+                 record: Callable[[pod_module.Pod],
+                                  background_module.Recorder],
+                 publish: Callable[[states.PodState], None],
+                 save: Callable[[pod_module.Pod], None],
+                 wall: Callable[[], float] = time.time,
+                 clock: Callable[[], float] = time.monotonic):
+        self._observer = observer
+        self._fetcher = fetcher
+        self._volumes = volumes
+        self._sandboxes = sandboxes
+        self._starter = starter
+        self._killer = killer
+        self._probing = probing
+        self._record = record
+        self._publish = publish
+        self._save = save
+        self._wall = wall
+        self._clock = clock
+
+    def look(self, pod: pod_module.Pod) -> float | None:
+        """Do what is to be done for a pod now.
+
+        :returns: seconds until it must be looked at again, None: not before
+            something changes
+        :raises RemoteError: the runtime did not say what there is
+        """
+        while pod.inbox:
+            pod.inbox.popleft()(pod)
+        seen = self._observer.look(pod)
+        if pod.removing and not _runs(seen):
+            return self._remove(pod, seen)
+        times = [self._fetcher.look(pod)]
+        if pod.payload is not None:
+            times += [self._have_volumes(pod), self._decide(pod, seen)]
+        self._tell(pod, seen)
+        return min((each for each in times if each is not None),
+                   default=None)
+
+    def _have_volumes(self, pod: pod_module.Pod) -> float | None:
+        """Make the pod's volumes, or bring their files up to date.
+
+        :returns: seconds until that is to be tried again
+        """
+        payload, memory = pod.payload, pod.memory
+        if (payload is None or payload.generation == pod.volumes_of
+                or memory.ending or memory.ended):
+            return None
+        early = pod.volumes_at - self._clock()
+        if early > 0:
+            return early
+        try:
+            if payload.volume_errors:
+                raise exceptions.VolumesMissing(
+                    '; '.join(payload.volume_errors))
+            if memory.volumes_ready:
+                self._volumes.update(payload)
+            else:
+                self._volumes.prepare(payload)
+        except exceptions.ZunVkError as error:
+            # Those of a running pod stay as they are meanwhile.
+            pause = pod.volumes_pause.next()
+            pod.volumes_at = self._clock() + pause
+            self._record(pod).event(background_module.WARNING,
+                                    'FailedMount', str(error))
+            return pause
+        pod.volumes_pause.reset()
+        pod.volumes_of, memory.volumes_ready = payload.generation, True
+        return None
+
+    def _decide(self, pod: pod_module.Pod,
+                seen: model.Seen) -> float | None:
+        now = self._wall()
+        self._probing.look(pod, seen)
+        plan = decide.what_to_do(pod.payload.pod, seen, pod.memory, now)
+        for action in plan.actions:
+            self._do(pod, action, seen)
+        pod.memory.ended |= plan.ended
+        if plan.failed and not pod.memory.ending:
+            pod.memory.ending = model.Ending(
+                now, 0, plan.failed.reason, plan.failed.message)
+        return plan.look_at and max(0.05, plan.look_at - now)
+
+    def _do(self, pod: pod_module.Pod, action: model.Action,
+            seen: model.Seen) -> None:
+        match action:
+            case model.NewSandbox():
+                if not self._sandboxes.busy(pod):
+                    self._sandboxes.make(pod, action)
+            case model.StopSandbox():
+                if not self._sandboxes.busy(pod):
+                    self._sandboxes.stop(pod, action)
+            case model.KillContainer():
+                if self._killer.kill(pod, action):
+                    self._record(pod).event(
+                        background_module.NORMAL, 'Killing', action.message,
+                        action.name)
+            case model.StartContainer():
+                self._start(pod, action, seen)
+
+    def _start(self, pod: pod_module.Pod, action: model.StartContainer,
+               seen: model.Seen) -> None:
+        sandbox = next((each for each in seen.sandboxes if each.ready), None)
+        if sandbox is None or self._sandboxes.busy(pod):
+            return
+        if action.attempt and not self._fetcher.fresh(pod) and (
+                pod.fetch_at <= self._clock() or self._fetcher.asks(pod)):
+            # Kubernetes: a container that starts again sees what its
+            # ConfigMaps and Secrets are now.
+            pod.fetch_at = self._clock()
+            self._fetcher.look(pod)
+            return
+        self._starter.start(pod, action, sandbox)
+
+    def _remove(self, pod: pod_module.Pod, seen: model.Seen) -> float | None:
+        """Remove what is left of a pod in which nothing runs."""
+        self._probing.forget(pod)
+        if seen.sandboxes or seen.containers:
+            if not self._sandboxes.busy(pod):
+                if pod.payload is not None:
+                    # What its containers came to, for the last time.
+                    self._tell(pod, seen)
+                self._sandboxes.clear(pod, seen)
+            return _LOOK_AGAIN
+        if self._sandboxes.busy(pod) or pod.starts:
+            return _LOOK_AGAIN
+        self._volumes.remove(pod.uid)
+        self._observer.forget(pod)
+        pod.gone = True
+        self._tell(pod, seen)
+        return None
+
+    def _tell(self, pod: pod_module.Pod, seen: model.Seen) -> None:
+        """Publish and keep what is new about a pod."""
+        before = pod.published
+        state = self._state(pod, seen, before)
+        if before is not None and state == before:
+            return
+        generation = max(pod.generation + 1, int(self._wall() * 1e6))
+        pod.generation = generation
+        state = _numbered(state, generation)
+        pod.published = state
+        self._save(pod)
+        self._publish(state)
+
+    def _state(self, pod: pod_module.Pod, seen: model.Seen,
+               before: states.PodState | None) -> states.PodState:
+        """Return the state of a pod, with the number of the one before."""
+        generation = before.generation if before else pod.generation
+        if pod.gone and before is not None:
+            return _gone(before)
+        return report.pod_state(pod, seen, generation, self._wall())
+
+
+def _runs(seen: model.Seen) -> bool:
+    return any(container.state in (model.ContainerState.RUNNING,
+                                   model.ContainerState.UNKNOWN)
+               for container in seen.containers)
