@@ -156,11 +156,12 @@ class Words:
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """The pod was told to end.
+    """The pod was told to end, or ends of its own.
 
     :param deadline: seconds since the epoch; what runs then is killed
     :param grace: seconds that it was given
-    :param reason: '' where the pod was deleted; else it has failed of it
+    :param reason: what the pod has failed of; '' where it was deleted, or
+        where its containers say how it ended
     """
 
     deadline: float
@@ -254,12 +255,17 @@ class PodMemory:
     :param sandbox_retry_at: seconds since the epoch, likewise
     :param probes: by container id
     :param hooks: by container id
-    :param killing: by container id; a kill that failed is taken out again
+    :param killing: by container id; taken out when the kill is over, or has
+        failed
+    :param again: ids of the containers that are or were killed with
+        ``KillContainer.restart``
+    :param stopped: ids of the sandboxes that were stopped
     :param reported: by container name: its last reported status
     :param runtime: its name, before container ids in a status
     """
 
     ending: Ending | None = None
+    finishing: Ending | None = None
     ended: bool = False
     volumes_ready: bool = False
     backoff: dict[str, Backoff] = dataclasses.field(default_factory=dict)
@@ -271,6 +277,8 @@ class PodMemory:
     probes: dict[str, Probed] = dataclasses.field(default_factory=dict)
     hooks: dict[str, PostStart] = dataclasses.field(default_factory=dict)
     killing: dict[str, Killing] = dataclasses.field(default_factory=dict)
+    again: set[str] = dataclasses.field(default_factory=set)
+    stopped: set[str] = dataclasses.field(default_factory=set)
     reported: dict[str, dict] = dataclasses.field(default_factory=dict)
     runtime: str = 'containerd'
 
@@ -301,7 +309,8 @@ class StartContainer:
     """Make and start a container.
 
     :param attempt: its restart count
-    :param backoff: to be remembered under its name, if the start succeeds
+    :param backoff: to be remembered under its name before it is started;
+        None: nothing is to be
     """
 
     name: str
@@ -322,6 +331,7 @@ class KillContainer:
     :param message: of the event ``Killing``
     :param reason: CamelCase word of what is wrong with it; ''
     :param hold: run the hook, but send no signal: others end first
+    :param restart: another one is to take its place, whatever its exit code
     """
 
     id: str
@@ -330,6 +340,7 @@ class KillContainer:
     message: str
     reason: str = ''
     hold: bool = False
+    restart: bool = False
 
 
 #: Seconds that a container has at least between the signal and the kill.
@@ -345,12 +356,15 @@ class Plan:
 
     :param look_at: seconds since the epoch at which time alone makes
         something to do; None: never
+    :param finishing: the pod ends of its own from now on: to be remembered
+        before the actions are taken
     :param ended: nothing of the pod runs, nor will again
     :param failed: why the pod has failed where no container says so
     """
 
     actions: tuple[Action, ...] = ()
     look_at: float | None = None
+    finishing: Ending | None = None
     ended: bool = False
     failed: Words | None = None
 
