@@ -37,21 +37,21 @@ def done_before(view: views.View) -> bool:
 def care(view: views.View, draft: views.Draft) -> bool:
     """Plan what the init containers need; tell whether they are done."""
     initials = policy.initials(view.pod)
-    if done_before(view):
-        reached = len(initials)
-    else:
-        reached = max((index for index, container in enumerate(initials)
-                       if view.here(container['name'])), default=-1)
-    for container in initials[:max(reached, 0)]:
+    all_passed = done_before(view)
+    made = [index for index, container in enumerate(initials)
+            if view.here(container['name'])]
+    passed = len(initials) if all_passed else max(made, default=0)
+    for container in initials[:passed]:
         if policy.is_sidecar(container):
             _keep_sidecar(view, draft, container)
-    if 0 <= reached < len(initials) and not _pass(
-            view, draft, initials[reached]):
-        return False
-    following = initials[reached + 1:]
-    if following:
-        upkeep.start(view, draft, following[0])
-    return not following
+    for container in initials[passed:]:
+        found = view.here(container['name'])
+        if found is None:
+            upkeep.start(view, draft, container)
+            return False
+        if not _pass(view, draft, container, found):
+            return False
+    return True
 
 
 def failed(view: views.View) -> model.SeenContainer | None:
@@ -69,10 +69,9 @@ def failed(view: views.View) -> model.SeenContainer | None:
     return None
 
 
-def _pass(view: views.View, draft: views.Draft, container: dict) -> bool:
+def _pass(view: views.View, draft: views.Draft, container: dict,
+          found: model.SeenContainer) -> bool:
     """Tell whether the one that the pod got to is done; else care for it."""
-    found = view.here(container['name'])
-    assert found is not None  # noqa: S101: the caller found it
     if policy.is_sidecar(container):
         _keep_sidecar(view, draft, container)
         return (view.started(container, found)

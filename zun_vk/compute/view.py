@@ -75,8 +75,8 @@ class View:
                 status.get('containerID') or status.get('lastState')):
             return None
         ended = (state.get('terminated')
-                 or (status.get('lastState') or {}).get('terminated'))
-        if ended is None and 'running' not in state:
+                 or (status.get('lastState') or {}).get('terminated') or {})
+        if not ended and 'running' not in state:
             return None
         code = LOST if 'running' in state else ended.get('exitCode', LOST)
         return model.SeenContainer(
