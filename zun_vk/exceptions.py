@@ -67,7 +67,7 @@ class RemoteError(ZunVkError):
     """A remote service did not do what it was asked.
 
     :param service: who was asked: kubernetes, keystone, zun, placement,
-        neutron
+        neutron, cri
     :param message: the service's own words where it gave any
     :param status: HTTP status, 0 where there was no answer
     """
@@ -144,3 +144,43 @@ class Expired(RemoteError):
 
 class Rejected(RemoteError):
     """The request itself is at fault (other 4xx): repeating cannot help."""
+
+
+class RuntimeUnavailable(Unreachable):
+    """The container runtime did not answer; trying again can help.
+
+    Its socket is gone, it is starting, or it took too long. What was asked
+    may or may not have been done.
+
+    :param late: it took too long, says the runtime or the caller's clock
+    """
+
+    def __init__(self, message: str, late: bool = False):
+        super().__init__('cri', message)
+        self.late = late
+
+
+class RuntimeNotFound(NotFound):
+    """The container runtime knows no such sandbox, container or image."""
+
+    def __init__(self, message: str):
+        super().__init__('cri', message, 404)
+
+
+class RuntimeRefused(RemoteError):
+    """The container runtime answered that it cannot do this.
+
+    :param message: its own words, bounded, without credentials
+    :param code: name of the gRPC status, ``UNKNOWN`` where it says no more
+    """
+
+    def __init__(self, message: str, code: str = 'UNKNOWN'):
+        super().__init__('cri', message)
+        self.code = code
+
+
+class CommandTimedOut(RuntimeRefused):
+    """A command in a container ran for too long and was ended."""
+
+    def __init__(self, message: str):
+        super().__init__(message, 'DEADLINE_EXCEEDED')

@@ -65,7 +65,7 @@ class Measured:
 def measured(service: str, call: str) -> Measured:
     """Return what counts and times one call, to be used by ``with``.
 
-    :param service: kubernetes, keystone, zun, placement or neutron
+    :param service: kubernetes, keystone, zun, placement, neutron or cri
     :param call: name of the call, from a small fixed set
     """
     return Measured(service, call)
