@@ -90,6 +90,7 @@ def capsule(record: typing.Any, runtime: str,
     labels = record.labels or {}
     node, uid = labels.get(NODE) or '', labels.get(UID) or ''
     made = {'uuid': record.uuid, 'name': record.name or '',
+            'status': record.status or '',
             'project_id': record.project_id or '',
             'addresses': addresses(record.addresses), 'runtime': runtime}
     if node and uid:

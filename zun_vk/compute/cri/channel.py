@@ -24,9 +24,9 @@ import typing
 from google.protobuf import message_factory
 import grpc
 
-from zun_vk.compute.cri import cri_pb2
 from zun_vk import exceptions
 from zun_vk import remote
+from zun_vk.compute.cri import cri_pb2
 
 # Kubernetes: the kubelet takes 16 MiB; a list of every container has to fit.
 _MESSAGE_BYTES = 32 * 1024 ** 2

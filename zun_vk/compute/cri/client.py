@@ -23,9 +23,9 @@ import json
 import time
 import typing
 
+from zun_vk import exceptions
 from zun_vk.compute.cri import channel
 from zun_vk.compute.cri import cri_pb2
-from zun_vk import exceptions
 
 # Kubernetes: runtimeRequestTimeout of the kubelet.
 _SECONDS = 120.0

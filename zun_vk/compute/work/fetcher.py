@@ -81,6 +81,10 @@ class Fetcher:
                           lambda: self._ask(pod.capsule, known), done)
         return None
 
+    def asks(self, pod: pod_module.Pod) -> bool:
+        """Tell whether an answer is awaited."""
+        return self._tasks.running(('fetch', pod.uid))
+
     def fresh(self, pod: pod_module.Pod) -> bool:
         """Tell whether a container may be started from what is known."""
         return not pod.capsule.node or (

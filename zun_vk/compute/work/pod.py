@@ -146,6 +146,8 @@ def to_record(pod: Pod) -> dict[str, typing.Any]:
         'capsule': pod.capsule.to_wire(), 'generation': pod.generation,
         'removing': pod.removing, 'ended': memory.ended,
         'ending': memory.ending and dataclasses.asdict(memory.ending),
+        'finishing': (memory.finishing
+                      and dataclasses.asdict(memory.finishing)),
         'backoff': {name: dataclasses.asdict(each)
                     for name, each in memory.backoff.items()},
         'reported': memory.reported,
@@ -160,6 +162,7 @@ def from_record(record: dict, payload: dict | None) -> Pod:
     memory = model.PodMemory(
         ended=fields.flag(record, 'ended'),
         ending=_made(model.Ending, record.get('ending')),
+        finishing=_made(model.Ending, record.get('finishing')),
         backoff={name: typing.cast(model.Backoff, _made(
             model.Backoff, each)) for name, each
             in fields.mapping(record, 'backoff').items()},

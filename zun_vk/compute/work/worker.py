@@ -17,6 +17,7 @@ inbox and has the pod looked at again, and so does the runtime's watcher.
 """
 
 from collections.abc import Callable
+import dataclasses
 import time
 
 from oslo_log import log as logging
@@ -134,6 +135,7 @@ class Worker:
         for action in plan.actions:
             self._do(pod, action, seen)
         pod.memory.ended |= plan.ended
+        pod.memory.finishing = plan.finishing or pod.memory.finishing
         if plan.failed and not pod.memory.ending:
             pod.memory.ending = model.Ending(
                 now, 0, plan.failed.reason, plan.failed.message)
@@ -196,7 +198,7 @@ class Worker:
             return
         generation = max(pod.generation + 1, int(self._wall() * 1e6))
         pod.generation = generation
-        state = _numbered(state, generation)
+        state = dataclasses.replace(state, generation=generation)
         pod.published = state
         self._save(pod)
         self._publish(state)
@@ -206,7 +208,9 @@ class Worker:
         """Return the state of a pod, with the number of the one before."""
         generation = before.generation if before else pod.generation
         if pod.gone and before is not None:
-            return _gone(before)
+            return dataclasses.replace(
+                before, sandbox='', sandbox_ready=False, ended=True,
+                gone=True)
         return report.pod_state(pod, seen, generation, self._wall())
 
 

@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""zun-vk-compute: runs the pods of one Zun host over CRI."""
+
+# ruff: noqa: I001
+
+import sys
+
+# What is not there cannot be used by mistake.
+sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
+
+from oslo_service import backend  # noqa: E402
+
+backend.init_backend(backend.BackendType.THREADING)
+
+from oslo_config import cfg  # noqa: E402
+from oslo_log import log as logging  # noqa: E402
+from oslo_reports import guru_meditation_report as gmr  # noqa: E402
+from oslo_reports import opts as gmr_opts  # noqa: E402
+from oslo_service import service as oslo_service  # noqa: E402
+
+from zun_vk import exceptions  # noqa: E402
+from zun_vk import version  # noqa: E402
+from zun_vk.compute import service  # noqa: E402
+from zun_vk.conf import compute as options  # noqa: E402
+
+LOG = logging.getLogger(__name__)
+
+PROJECT = 'zun-vk'
+_QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'amqp=WARNING',
+          'stevedore=WARNING')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the service until a signal ends it.
+
+    :returns: 1 where an option is wrong
+    """
+    conf = cfg.ConfigOpts()
+    try:
+        configure(conf, sys.argv[1:] if argv is None else argv)
+        built = service.Compute(conf)
+        built.preflight()
+    except (cfg.Error, ValueError, exceptions.ConfigError) as error:
+        print(f'zun-vk-compute: {error}', file=sys.stderr)
+        return 1
+    gmr.TextGuruMeditation.setup_autorun(version, conf=conf)
+    conf.log_opt_values(LOG, logging.DEBUG)
+    oslo_service.launch(conf, built, workers=1, no_fork=True).wait()
+    return 0
+
+
+def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
+    """Register the options, parse files and ``argv``, set up logging.
+
+    :raises cfg.Error, ValueError: an option has a wrong value
+    """
+    options.register_opts(conf)
+    logging.register_options(conf)
+    gmr_opts.set_defaults(conf)
+    logging.set_defaults(
+        default_log_levels=logging.get_default_log_levels() + list(_QUIET))
+    conf(argv, project=PROJECT, prog='zun-vk-compute',
+         version=version.version_string())
+    logging.setup(conf, PROJECT)
+    for option in options.OPTS:
+        conf.compute[option.dest]
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,163 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Keeps in step with Zun: which capsules this host has, and which no more.
+
+zun-compute tells each capsule when it is made. What it told while this
+service was away, or before the host was started again, is asked for here;
+and a capsule that Zun has forgotten (a forced deletion) ends.
+"""
+
+from collections.abc import Callable
+import threading
+import time
+
+from oslo_log import log as logging
+
+from zun_vk import backoff
+from zun_vk import exceptions
+from zun_vk.compute import endpoint as endpoint_module
+from zun_vk.compute import logs
+from zun_vk.compute import model
+from zun_vk.compute import pods as pods_module
+from zun_vk.compute import store as store_module
+from zun_vk.compute.cri import client as cri
+from zun_vk.compute.work import tasks as tasks_module
+from zun_vk.rpc import bus as bus_module
+from zun_vk.rpc import fields
+
+LOG = logging.getLogger(__name__)
+
+_INTERVAL = 300.0
+_MAX_CAPSULES = 100000
+_MAX_KEPT = 500
+_MAX_KEPT_SECONDS = 24 * 3600.0
+_RUNS = ('Creating', 'Running')
+
+
+class Hosting:
+    """The capsules that Zun has on this host.
+
+    :param log_root: where the logs of pods are
+    :param wall: seconds since the epoch
+    """
+
+    def __init__(self, bus: bus_module.Bus, host: str, runtime: cri.Runtime,
+                 pods: pods_module.Pods, store: store_module.RecordStore,
+                 log_root: str, tasks: tasks_module.Tasks,
+                 wall: Callable[[], float] = time.time):
+        self._bus = bus
+        self._host = host
+        self._runtime = runtime
+        self._pods = pods
+        self._store = store
+        self._log_root = log_root
+        self._tasks = tasks
+        self._wall = wall
+        # UUIDs that the last answer of zun-compute lacked; of run() only.
+        self._missed: set[str] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Compare with Zun at the start and every few minutes."""
+        pause = backoff.Backoff(1.0, 30.0)
+        while not stop.is_set():
+            try:
+                self._compare()
+                self._forget_old()
+            except (exceptions.RemoteError, fields.Malformed) as error:
+                LOG.info('zun-compute does not tell its capsules: %s', error)
+                stop.wait(pause.next())
+                continue
+            pause.reset()
+            stop.wait(_INTERVAL)
+
+    def clear(self, uuid: str) -> bool:
+        """Remove what the runtime has of a capsule that has no record.
+
+        :returns: there is nothing
+        :raises RemoteError: the runtime does not say
+        """
+        found = self._runtime.sandboxes(
+            {model.LABEL_CAPSULE: uuid,
+             model.LABEL_MANAGED_BY: model.MANAGED_BY})
+        if not found:
+            return True
+
+        def remove() -> None:
+            for sandbox in found:
+                self._runtime.stop_sandbox(sandbox.id)
+                self._runtime.remove_sandbox(sandbox.id)
+
+        def done(result: object, error: Exception | None) -> None:
+            if error is not None:
+                LOG.warning('Capsule %s was not removed: %s', uuid, error)
+
+        self._tasks.start(('clear', uuid), remove, done)
+        return False
+
+    def forget(self, uid: str) -> None:
+        """Remove the logs of a pod whose object is gone."""
+        remnant = self._store.kept().get(uid)
+        if remnant is None or self._pods.get(uid) is not None:
+            return
+        logs.remove(logs.pod_dir(
+            self._log_root, str(remnant.get('namespace')),
+            str(remnant.get('pod')), uid))
+        self._store.forget(uid)
+
+    def _compare(self) -> None:
+        reply = self._bus.peer(bus_module.DRIVER, self._host).call(
+            'capsules', timeout=60.0)
+        wires = fields.mappings(reply, 'capsules', _MAX_CAPSULES)
+        for wire in wires:
+            if fields.text(wire, 'status') in _RUNS:
+                self._run(wire)
+        here = {fields.text(wire, 'uuid') for wire in wires}
+        absent = {pod.capsule.uuid: pod for pod in self._pods.only(here)}
+        for uuid in self._missed & set(absent):
+            LOG.warning('Capsule %s is gone in Zun and ends', uuid)
+            self._pods.delete(uuid, None)
+        self._missed = set(absent)
+
+    def _run(self, wire: dict) -> None:
+        try:
+            endpoint_module.run_described(self._pods, wire)
+        except (fields.Malformed, exceptions.Unavailable) as error:
+            LOG.error('A capsule of Zun cannot be run: %s', error)
+
+    def _forget_old(self) -> None:
+        """Forget pods that are gone for long, and those that nobody wants."""
+        kept = self._store.kept()
+        newest_first = sorted(
+            kept, key=lambda uid: -float(kept[uid].get('at') or 0))
+        for number, uid in enumerate(newest_first):
+            age = self._wall() - float(kept[uid].get('at') or 0)
+            if number >= _MAX_KEPT or age > _MAX_KEPT_SECONDS:
+                self.forget(uid)
+        by_node: dict[str, list[str]] = {}
+        for uid in newest_first:
+            by_node.setdefault(str(kept[uid].get('node')), []).append(uid)
+        for node, uids in by_node.items():
+            self._forget_unwanted(node, uids)
+
+    def _forget_unwanted(self, node: str, uids: list[str]) -> None:
+        wanted: tuple[str, ...] = ()
+        if node:
+            try:
+                reply = self._bus.peer(bus_module.AGENT, node).call(
+                    'wanted', host=self._host, uids=uids)
+            except exceptions.RemoteError:
+                # Nobody holds the node now: later.
+                return
+            wanted = fields.texts(reply, 'uids', _MAX_CAPSULES)
+        for uid in uids:
+            if uid not in wanted:
+                self.forget(uid)

@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""zun-vk-compute: all its parts, built and run.
+
+The only place on a host that knows all parts. A stop leaves every container
+as it is: the next start takes up what it finds, from the records and from
+what the runtime shows.
+"""
+
+import signal
+import threading
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_service import service
+from oslo_service import systemd
+
+from zun_vk import exceptions
+from zun_vk import threads
+from zun_vk.compute import collector as collector_module
+from zun_vk.compute import endpoint as endpoint_module
+from zun_vk.compute import hosting as hosting_module
+from zun_vk.compute import pods as pods_module
+from zun_vk.compute import publisher as publisher_module
+from zun_vk.compute import store as store_module
+from zun_vk.compute.cri import client as cri
+from zun_vk.compute.cri import watcher as watcher_module
+from zun_vk.compute.work import assembly
+from zun_vk.compute.work import housekeeping as housekeeping_module
+from zun_vk.rpc import bus as bus_module
+
+LOG = logging.getLogger(__name__)
+
+_STOP_PATIENCE = 10.0
+
+
+class Compute(service.ServiceBase):
+    """The service that oslo.service runs on a host.
+
+    :param conf: all sections registered and parsed
+    :raises ConfigError: an option is wrong
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts):
+        options = conf.compute
+        self._conf = conf
+        self._host = options.host
+        self._threads = threads.Threads()
+        self._stop = self._threads.stop
+        self._bus = bus_module.Bus(conf)
+        self._runtime = cri.Runtime(options.runtime_endpoint)
+        self._publisher = publisher_module.Publisher(self._bus, self._host)
+        self._store = store_module.RecordStore(f'{options.run_root}/pods')
+        self._pods = pods_module.Pods(self._store)
+        self._parts = assembly.Parts(
+            conf, self._runtime, self._bus, self._pods, self._publisher,
+            self._store)
+        self._hosting = hosting_module.Hosting(
+            self._bus, self._host, self._runtime, self._pods, self._store,
+            options.log_root, self._parts.tasks)
+        self._watcher = watcher_module.Watcher(
+            self._runtime, self._pods.queue.add)
+        self._collector = collector_module.Collector(
+            self._runtime, self._pods.known, options.image_gc_high_percent,
+            options.image_gc_low_percent)
+        self._housekeeping = housekeeping_module.Housekeeping(
+            self._pods, self._runtime, self._parts.volumes, options)
+        self._server = self._bus.server(
+            bus_module.COMPUTE, self._host, endpoint_module.Endpoint(
+                self._pods, self._hosting.clear, self._report,
+                self._hosting.forget))
+
+    def preflight(self) -> None:
+        """Try what the options name.
+
+        :raises ConfigError: an option names what cannot be
+        """
+        self._parts.open()
+        try:
+            version = self._runtime.version()
+            LOG.info('The runtime is %s %s', version.runtime_name,
+                     version.runtime_version)
+        except exceptions.RuntimeUnavailable as error:
+            LOG.warning('Not checked, for it does not answer: %s', error)
+        except exceptions.RemoteError as error:
+            raise exceptions.ConfigError(
+                '[compute] runtime_endpoint', str(error)) from error
+
+    def start(self) -> None:
+        """Start all threads; does not wait for them."""
+        signal.signal(signal.SIGHUP, self._reload)
+        self._threads.spawn('main', self._main)
+
+    def stop(self) -> None:
+        """End all threads; every container stays as it is."""
+        self._stop.set()
+        self._pods.queue.shut_down()
+        self._publisher.wake()
+        self._parts.close()
+        for name in self._threads.join(_STOP_PATIENCE):
+            LOG.warning('Thread %s is cut off', name)
+        self._runtime.close()
+
+    def wait(self) -> None:
+        """Block until a signal ends the process."""
+        # Not an Event: stop() runs in a signal handler of this thread and
+        # must not need a lock that this thread may hold.
+        while not self._stop.is_set():
+            signal.pause()
+
+    def reset(self) -> None:
+        """Nothing to do: see _reload."""
+
+    def _reload(self, *_signal) -> None:
+        LOG.info('Reading the configuration again')
+        try:
+            self._conf.mutate_config_files()
+        except (cfg.Error, ValueError) as error:
+            LOG.error('The configuration stays as it was: %s', error)
+
+    def _main(self) -> None:
+        """Run all parts; the bus last, when we can do what it asks."""
+        self._pods.restore()
+        stop, spawn = self._stop, self._threads.spawn
+        self._parts.start()
+        for number in range(self._conf.compute.workers):
+            spawn(f'pod-{number}', self._pods.work, self._parts.worker.look,
+                  stop)
+        spawn('watcher', self._watcher.run, stop)
+        spawn('states', self._publisher.run_states, stop)
+        spawn('events', self._publisher.run_events, stop)
+        spawn('capsules', self._hosting.run, stop)
+        spawn('collector', self._collector.run, stop)
+        spawn('housekeeping', self._housekeeping.run, stop)
+        self._serve()
+
+    def _serve(self) -> None:
+        self._server.start()
+        LOG.info('Serving host %s', self._host)
+        systemd.notify_once()
+        self._stop.wait(threading.TIMEOUT_MAX)
+        self._server.stop()
+
+    def _report(self, node: str) -> None:
+        self._publisher.report(node, self._pods.states(node))

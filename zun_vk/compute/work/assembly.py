@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Puts the parts together that work on pods."""
+
+from collections.abc import Callable
+import threading
+
+from oslo_config import cfg
+
+from zun_vk import exceptions
+from zun_vk.compute import hooks
+from zun_vk.compute import pods as pods_module
+from zun_vk.compute import publisher as publisher_module
+from zun_vk.compute import store as store_module
+from zun_vk.compute.configs import settings as configs
+from zun_vk.compute.cri import client as cri
+from zun_vk.compute.images import puller as puller_module
+from zun_vk.compute.probes import manager as probes_module
+from zun_vk.compute.volumes import volumes as volumes_module
+from zun_vk.compute.work import background as background_module
+from zun_vk.compute.work import fetcher as fetcher_module
+from zun_vk.compute.work import killer as killer_module
+from zun_vk.compute.work import observer as observer_module
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.compute.work import probing as probing_module
+from zun_vk.compute.work import sandboxes as sandboxes_module
+from zun_vk.compute.work import starter as starter_module
+from zun_vk.compute.work import tasks as tasks_module
+from zun_vk.compute.work import worker as worker_module
+from zun_vk.rpc import bus as bus_module
+
+# Pulls and starts of many pods at once, kills beside them: those may take
+# as long as a pod's grace, so that they must not wait for each other.
+_TASKS = 64
+_KILLS = 1000
+_FETCHES = 8
+
+
+class Parts:
+    """All that a worker needs; ``worker`` is what it is for."""
+
+    def __init__(self, conf: cfg.ConfigOpts, runtime: cri.Runtime,
+                 bus: bus_module.Bus, pods: pods_module.Pods,
+                 publisher: publisher_module.Publisher,
+                 store: store_module.RecordStore):
+        options, wake = conf.compute, pods.queue.add
+        self._runtime = runtime
+        self._publisher = publisher
+        self._pods = pods
+        self.tasks = tasks_module.Tasks('task', _TASKS)
+        self._kills = tasks_module.Tasks('kill', _KILLS)
+        self._fetches = tasks_module.Tasks('fetch', _FETCHES)
+        background = background_module.Background(self.tasks, wake)
+        settings = configs.from_conf(conf)
+        self.volumes = volumes_module.PodVolumes(options)
+        self._observer = observer_module.Observer(
+            runtime, self.volumes, options.log_root)
+        sandboxes = sandboxes_module.Sandboxes(
+            runtime, settings, options.log_root, options.resolv_conf,
+            background, self._recorder)
+        starter = starter_module.Starter(
+            runtime, settings, sandboxes, self.volumes,
+            puller_module.ImagePuller(runtime, options.run_root),
+            background, self._recorder, self._hook)
+        self._probes = probes_module.ProbeManager(
+            runtime.exec_sync, self._netns_pid, self._told, wake)
+        self.worker = worker_module.Worker(
+            self._observer,
+            fetcher_module.Fetcher(bus, options.host, self._fetches, wake,
+                                   store.save_payload),
+            self.volumes, sandboxes, starter,
+            killer_module.Killer(runtime.stop_container, self._pre_stop,
+                                 self._kills, wake),
+            probing_module.Probing(self._probes), self._recorder,
+            publisher.state, pods.save)
+
+    def open(self) -> None:
+        """Make the directories.
+
+        :raises ConfigError: one cannot be
+        """
+        self.volumes.open()
+
+    def start(self) -> None:
+        self._probes.start()
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._probes.stop()
+        for tasks in (self.tasks, self._kills, self._fetches):
+            tasks.close()
+
+    def _recorder(self, pod: pod_module.Pod) -> background_module.Recorder:
+        return background_module.Recorder(pod, self._publisher.event)
+
+    def _told(self, event) -> None:
+        pod = self._pods.get(event.uid)
+        if pod is not None:
+            self._publisher.event(pod.capsule.node, event)
+
+    def _netns_pid(self, uid: str) -> int:
+        """Return the process whose network namespace is the pod's; 0."""
+        pod = self._pods.get(uid)
+        return self._observer.pid(pod) if pod is not None else 0
+
+    def _hook(self, pod: pod_module.Pod, name: str, identity: str,
+              handler: dict, seconds: float,
+              stop: threading.Event) -> hooks.Outcome:
+        address = next(iter(pod.capsule.addresses), '')
+        return hooks.run(
+            handler, hooks.Hook(
+                pod.uid, pod.capsule.namespace, pod.capsule.pod,
+                pod.spec_of(name), identity, address),
+            seconds, self._runtime.exec_sync, self._netns_pid, stop)
+
+    def _pre_stop(self, pod: pod_module.Pod, name: str, identity: str,
+                  ) -> Callable[[float, threading.Event], None] | None:
+        try:
+            lifecycle = pod.spec_of(name).get('lifecycle') or {}
+        except KeyError:
+            return None
+        handler = lifecycle.get('preStop')
+        if not handler:
+            return None
+
+        def run(seconds: float, stop: threading.Event) -> None:
+            try:
+                outcome = self._hook(pod, name, identity, handler, seconds,
+                                     stop)
+            except exceptions.ZunVkError as error:
+                outcome = hooks.Outcome(False, str(error))
+            if not outcome.ok:
+                self._recorder(pod).event(
+                    background_module.WARNING, hooks.PRE_STOP_FAILED,
+                    'PreStopHook failed', name)
+
+        return run
