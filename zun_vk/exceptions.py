@@ -63,6 +63,32 @@ class NotYetResolvable(ZunVkError):
         self.message = message
 
 
+class ConfigRefused(ZunVkError):
+    """A pod's sandbox or container cannot be made as its pod says.
+
+    :param reason: CamelCase word for the pod's status and its event
+    :param message: names the field, never a value that may be secret
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class ImageProblem(ZunVkError):
+    """The image of a container is not there to run; it may come.
+
+    :param reason: the container's waiting reason, ErrImagePull
+    :param message: in the kubelet's words
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
 class RemoteError(ZunVkError):
     """A remote service did not do what it was asked.
 
