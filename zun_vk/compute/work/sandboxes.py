@@ -18,6 +18,7 @@ import time
 from oslo_log import log as logging
 
 from zun_vk import exceptions
+from zun_vk.compute import cgroupfs
 from zun_vk.compute import logs
 from zun_vk.compute import model
 from zun_vk.compute.configs import cgroups
@@ -58,6 +59,7 @@ class Sandboxes:
         self._background = background
         self._record = record
         self._wall = wall
+        self._cgroups = cgroupfs.CgroupFs()
 
     def busy(self, pod: pod_module.Pod) -> bool:
         """Tell whether a sandbox of the pod is being made or stopped."""
@@ -120,7 +122,7 @@ class Sandboxes:
             for each in ids:
                 self._runtime.stop_sandbox(each)
                 self._runtime.remove_sandbox(each)
-            cgroups.remove(cgroups.pod_path(self._settings, pod.uid))
+            self._remove_cgroup(pod.uid)
 
         def cleared(pod: pod_module.Pod, result: object,
                     error: Exception | None) -> None:
@@ -139,10 +141,16 @@ class Sandboxes:
             (*(spec.get('initContainers') or ()), *spec['containers'])])
         path, limits = cgroups.pod_cgroup(self._settings, pod.uid,
                                           payload.pod)
-        if path:
-            cgroups.make(path, limits)
+        if limits is not None:
+            self._cgroups.apply(path, limits)
         self._runtime.run_sandbox(
             config, payload.runtime_handler or pod.capsule.runtime)
+
+    def _remove_cgroup(self, uid: str) -> None:
+        if not cgroups.owns_cgroup(self._settings):
+            return
+        if not self._cgroups.remove(cgroups.pod_path(self._settings, uid)):
+            LOG.warning('Pod %s: something runs in its cgroup', uid)
 
     def _made(self, pod: pod_module.Pod, result: object,
               error: Exception | None) -> None:

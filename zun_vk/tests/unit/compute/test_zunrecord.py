@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import datetime
+import types
+
+import oslotest.base
+
+from zun_vk.compute import zunrecord
+from zun_vk.rpc import payload
+from zun_vk.rpc import states
+
+
+def container(**fields):
+    return types.SimpleNamespace(**{
+        'uuid': 'c-1', 'image': 'busybox', 'command': None,
+        'environment': None, 'workdir': None, 'tty': False,
+        'interactive': False, 'image_pull_policy': None, 'cpu': None,
+        'memory': None, 'privileged': False, **fields})
+
+
+def capsule(**fields):
+    return types.SimpleNamespace(**{
+        'uuid': 'cap-1', 'name': 'mine', 'status': 'Creating',
+        'project_id': 'p', 'labels': {}, 'annotations': {}, 'hostname': None,
+        'addresses': {'net': [{'addr': '10.0.0.5'}]},
+        'restart_policy': {'Name': 'never'}, 'containers': [container()],
+        'init_containers': [], **fields})
+
+
+class CapsuleTestCase(oslotest.base.BaseTestCase):
+
+    def pod(self, **fields):
+        made = zunrecord.capsule(capsule(**fields), '', {})
+        return payload.from_wire(made['payload']).pod
+
+    def test_a_capsule_of_the_agent_has_no_payload(self):
+        made = zunrecord.capsule(capsule(labels={
+            zunrecord.NODE: 'node', zunrecord.UID: 'u',
+            zunrecord.NAMESPACE: 'ns', zunrecord.POD: 'web'}), 'kata', {})
+        self.assertIsNone(made['payload'])
+        self.assertEqual(
+            ('cap-1', 'u', 'node', 'ns', 'web', ['10.0.0.5'], 'kata'),
+            tuple(made[name] for name in (
+                'uuid', 'uid', 'node', 'namespace', 'pod', 'addresses',
+                'runtime')))
+
+    def test_the_command_of_a_user_of_zun_leaves_the_entry_point(self):
+        pod = self.pod(containers=[container(command=['sh', '-c', 'x'])])
+        only = pod['spec']['containers'][0]
+        self.assertEqual(['sh', '-c', 'x'], only['args'])
+        self.assertNotIn('command', only)
+
+    def test_zuns_amounts_become_a_request_and_a_limit(self):
+        pod = self.pod(containers=[container(cpu=0.5, memory='64')])
+        self.assertEqual(
+            {'requests': {'cpu': '500m'}, 'limits': {'memory': '64Mi'}},
+            pod['spec']['containers'][0]['resources'])
+
+    def test_restart_policies_are_zuns(self):
+        for zun, kubernetes in (('always', 'Always'),
+                                ('on-failure', 'OnFailure'),
+                                ('never', 'Never'), ('no', 'Never')):
+            self.assertEqual(kubernetes, self.pod(
+                restart_policy={'Name': zun})['spec']['restartPolicy'])
+
+    def test_attached_volumes_are_mounted(self):
+        made = zunrecord.capsule(capsule(), '', {
+            'c-1': [zunrecord.Mounted('/mnt/a', '/data')]})
+        whole = payload.from_wire(made['payload'])
+        mount = whole.pod['spec']['containers'][0]['volumeMounts'][0]
+        self.assertEqual('/data', mount['mountPath'])
+        self.assertEqual('/mnt/a', whole.host_paths[mount['name']])
+
+    def test_names_come_from_the_annotation_or_are_the_uuids(self):
+        for annotation, names in (('["web"]', ['web']), ('{', ['c-1']),
+                                  ('[1]', ['c-1']), (None, ['c-1'])):
+            record = capsule(annotations={zunrecord.CONTAINERS: annotation})
+            self.assertEqual(names, zunrecord.container_names(record))
+
+
+class FieldsTestCase(oslotest.base.BaseTestCase):
+
+    def state(self, **fields):
+        return states.PodState('u', 'cap-1', '', 1, **fields)
+
+    def test_a_capsule_runs_once_its_sandbox_does(self):
+        self.assertIsNone(zunrecord.capsule_fields(self.state()).status)
+        self.assertEqual('Running', zunrecord.capsule_fields(self.state(
+            sandbox='s', sandbox_ready=True)).status)
+
+    def test_a_capsule_that_ended_is_stopped(self):
+        self.assertEqual('Stopped', zunrecord.capsule_fields(
+            self.state(ended=True)).status)
+
+    def test_a_capsule_that_was_given_up_says_why(self):
+        found = zunrecord.capsule_fields(self.state(
+            reason='Evicted', message='too much', ended=True))
+        self.assertEqual(('Error', 'Evicted: too much'),
+                         (found.status, found.status_reason))
+
+    def test_what_a_capsule_waits_for_is_shown(self):
+        waiting = {'name': 'c', 'state': {'waiting': {
+            'reason': 'ErrImagePull', 'message': 'no such image'}}}
+        self.assertEqual('ErrImagePull: no such image',
+                         zunrecord.capsule_fields(self.state(
+                             containers=(waiting,))).status_reason)
+
+    def test_an_exit_shows_its_code(self):
+        found = zunrecord.container_fields({
+            'name': 'c', 'containerID': 'containerd://abc', 'state': {
+                'terminated': {'exitCode': 3, 'reason': 'Error',
+                               'startedAt': '2026-01-31T12:00:00Z',
+                               'finishedAt': '2026-01-31T12:00:05Z'}}})
+        self.assertEqual(('Stopped', 'Error', 'abc'), (
+            found.status, found.status_reason, found.container_id))
+        self.assertIn('Exited(3)', found.status_detail)
+        self.assertEqual(datetime.datetime(2026, 1, 31, 12),
+                         found.started_at)
+
+    def test_restarts_are_counted(self):
+        found = zunrecord.container_fields({
+            'name': 'c', 'restartCount': 2, 'state': {'running': {}}})
+        self.assertEqual(('Running', 'Restarted 2 times'),
+                         (found.status, found.status_detail))
