@@ -30,10 +30,15 @@ from zun_vk.compute.cri import cri_pb2
 
 # Kubernetes: the kubelet takes 16 MiB; a list of every container has to fit.
 _MESSAGE_BYTES = 32 * 1024 ** 2
+_METADATA_BYTES = 1024 ** 2
 _WORDS_BYTES = 4096
 _OPTIONS = (
     ('grpc.max_receive_message_length', _MESSAGE_BYTES),
     ('grpc.max_send_message_length', _MESSAGE_BYTES),
+    # The words of an error are metadata: of one that has more than 16 KiB
+    # nothing would be left.
+    ('grpc.max_metadata_size', _METADATA_BYTES),
+    ('grpc.absolute_max_metadata_size', _METADATA_BYTES),
     # A runtime that was restarted is found again within two seconds.
     ('grpc.initial_reconnect_backoff_ms', 100),
     ('grpc.min_reconnect_backoff_ms', 100),
