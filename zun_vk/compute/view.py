@@ -104,7 +104,7 @@ class View:
         """
         if running.state != model.ContainerState.RUNNING:
             return False
-        if not container.get('startupProbe'):
+        if container.get('startupProbe') is None:
             return True
         probed = self.memory.probes.get(running.id)
         if probed is not None and probed.started is not None:
@@ -115,7 +115,7 @@ class View:
         """Tell whether a started container is ready; likewise."""
         if running.state != model.ContainerState.RUNNING:
             return False
-        if not container.get('readinessProbe'):
+        if container.get('readinessProbe') is None:
             return True
         probed = self.memory.probes.get(running.id)
         if probed is not None and probed.ready is not None:
