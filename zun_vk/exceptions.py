@@ -210,3 +210,28 @@ class CommandTimedOut(RuntimeRefused):
 
     def __init__(self, message: str):
         super().__init__(message, 'DEADLINE_EXCEEDED')
+
+
+class VolumeRefused(ZunVkError):
+    """A pod wants a volume that cannot be had on this host.
+
+    :param field: its path, ``spec.volumes[2].hostPath``
+    """
+
+    def __init__(self, field: str):
+        super().__init__(f'not supported by this node: {field}')
+        self.field = field
+
+
+class VolumeFailed(ZunVkError):
+    """A volume could not be made, mounted or removed; it may work later.
+
+    :param volume: its name
+    :param problem: what went wrong
+    """
+
+    def __init__(self, volume: str, problem: str):
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : '
+                         f'{problem}')
+        self.volume = volume
+        self.message = str(self)
