@@ -46,6 +46,7 @@ from zun_vk import quantity
 from zun_vk.rpc import payload as rpc_payload
 
 _UID = re.compile(r'[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?')
+_RUN = ('subpaths', 'volumes')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +100,13 @@ class PodVolumes:
             raise exceptions.ConfigError(
                 '[compute] run_root', 'it is not on a tmpfs, and none can '
                 f'be mounted there: {error.strerror}') from None
-        for name in ('volumes', 'subpaths'):
+        for name in _RUN:
             trees.make_private(self._run_root, name)
 
     def uids(self) -> set[str]:
         """Return the pods that something is kept of."""
-        return {name for root in (
-            self._pod_root, *(os.path.join(self._run_root, part)
-                              for part in ('volumes', 'subpaths')))
-            if os.path.isdir(root)
-            for name in os.listdir(root) if _UID.fullmatch(name)}
+        return {name for root in self._roots() if os.path.isdir(root)
+                for name in os.listdir(root) if _UID.fullmatch(name)}
 
     def prepare(self, payload: rpc_payload.PodPayload) -> None:
         """Make all volumes of a pod; those that exist are left alone.
@@ -204,14 +202,18 @@ class PodVolumes:
 
         :raises exceptions.VolumeFailed: something is left; call again
         """
-        roots = [os.path.join(root, _checked(uid)) for root in (
-            os.path.join(self._run_root, 'subpaths'),
-            os.path.join(self._run_root, 'volumes'), self._pod_root)]
+        _checked(uid)
         with _failing(uid):
-            for root in roots:
-                for path in mountinfo.beneath(mountinfo.read(), root):
+            for root in self._roots():
+                own = os.path.join(root, uid)
+                for path in mountinfo.beneath(mountinfo.read(), own):
                     linux.unmount(path)
-                trees.clear(root)
+                trees.clear(own)
+
+    def _roots(self) -> list[str]:
+        """Return what pods have directories in; what is mounted first."""
+        return [*(os.path.join(self._run_root, name) for name in _RUN),
+                self._pod_root]
 
     def _make_disk(self, uid: str, volume: kinds.Volume,
                    spec: Mapping) -> None:
