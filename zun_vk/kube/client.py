@@ -40,6 +40,7 @@ _OTHER_CONNECTIONS = 12
 SILENCE = 90
 _CORE = '/api/v1'
 _COORDINATION = '/apis/coordination.k8s.io/v1'
+_RUNTIME_CLASSES = '/apis/node.k8s.io/v1/runtimeclasses'
 _SIGNING_REQUESTS = (
     '/apis/certificates.k8s.io/v1/certificatesigningrequests')
 
@@ -195,6 +196,22 @@ class KubeClient:
 
     def get_service(self, namespace: str, name: str) -> dict:
         return self._get('get service', _in(namespace, 'services', name))
+
+    def get_runtime_class(self, name: str) -> dict:
+        return self._get('get runtimeclass',
+                         _path(_RUNTIME_CLASSES, name))
+
+    def create_token(self, namespace: str, service_account: str,
+                     request: dict) -> dict:
+        """Have a token of a service account made.
+
+        :param request: a TokenRequest
+        :returns: it, with the token in its status
+        """
+        return self._send(
+            'create token', 'POST',
+            _in(namespace, 'serviceaccounts', service_account, 'token'),
+            request)
 
     def list_services(self, namespace: str) -> dict:
         return self._get('list services', _in(namespace, 'services'))

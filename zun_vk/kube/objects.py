@@ -26,6 +26,7 @@ import base64
 import collections
 from collections.abc import Callable
 from collections.abc import Mapping
+import dataclasses
 import threading
 import time
 import typing
@@ -57,6 +58,29 @@ class Service(typing.NamedTuple):
     name: str
     address: str
     ports: tuple[Port, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Secret:
+    """A Secret.
+
+    :param kind: its type, such as kubernetes.io/dockerconfigjson
+    """
+
+    kind: str
+    data: Mapping[str, bytes] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigMap:
+    """A ConfigMap.
+
+    :param data: what is text
+    :param binary: what is not
+    """
+
+    data: Mapping[str, str] = dataclasses.field(repr=False)
+    binary: Mapping[str, bytes] = dataclasses.field(repr=False)
 
 
 class _Entry:
@@ -96,6 +120,12 @@ class ObjectCache:
     def secret(self, namespace: str, name: str,
                not_before: float) -> Mapping[str, bytes] | None:
         """Return the data of a Secret, None where there is no such."""
+        found = self.whole_secret(namespace, name, not_before)
+        return None if found is None else found.data
+
+    def whole_secret(self, namespace: str, name: str,
+                     not_before: float) -> Secret | None:
+        """Return a Secret with its type, None where there is no such."""
         return self._get(
             ('secret', namespace, name), not_before,
             lambda: _secret(self._client.get_secret(namespace, name)))
@@ -103,9 +133,16 @@ class ObjectCache:
     def config_map(self, namespace: str, name: str,
                    not_before: float) -> Mapping[str, str] | None:
         """Return the data of a ConfigMap, None where there is no such."""
+        found = self.whole_config_map(namespace, name, not_before)
+        return None if found is None else found.data
+
+    def whole_config_map(self, namespace: str, name: str,
+                         not_before: float) -> ConfigMap | None:
+        """Return a ConfigMap with all it has, None where there is none."""
         return self._get(
             ('configmap', namespace, name), not_before,
-            lambda: _strings(self._client.get_config_map(namespace, name)))
+            lambda: _config_map(self._client.get_config_map(
+                namespace, name)))
 
     def services(self, namespace: str,
                  not_before: float) -> tuple[Service, ...]:
@@ -126,6 +163,12 @@ class ObjectCache:
         return self._get(
             ('node', node), float('-inf'),
             lambda: _allocatable(self._client.get_node(node))) or {}
+
+    def runtime_handler(self, name: str, not_before: float) -> str | None:
+        """Return the handler of a RuntimeClass, None where there is none."""
+        return self._get(
+            ('runtimeclass', name), not_before,
+            lambda: str(self._client.get_runtime_class(name)['handler']))
 
     def _get(self, key: _Key, not_before: float,
              fetch: Callable[[], typing.Any]) -> typing.Any:
@@ -188,17 +231,19 @@ def _understood(fetch: Callable[[], typing.Any]) -> typing.Any:
             + type(error).__name__) from None
 
 
-def _secret(raw: dict) -> dict[str, bytes]:
+def _secret(raw: dict) -> Secret:
+    return Secret(str(raw.get('type') or ''), _bytes(raw.get('data')))
+
+
+def _config_map(raw: dict) -> ConfigMap:
+    return ConfigMap({key: str(value) for key, value
+                      in (raw.get('data') or {}).items()},
+                     _bytes(raw.get('binaryData')))
+
+
+def _bytes(data: dict | None) -> dict[str, bytes]:
     return {key: base64.b64decode(value)
-            for key, value in _data(raw).items()}
-
-
-def _strings(raw: dict) -> dict[str, str]:
-    return {key: str(value) for key, value in _data(raw).items()}
-
-
-def _data(raw: dict) -> dict:
-    return raw.get('data') or {}
+            for key, value in (data or {}).items()}
 
 
 def _services(raw: dict) -> tuple[Service, ...]:
@@ -223,6 +268,12 @@ def _allocatable(raw: dict) -> dict[str, str]:
 
 def _size(value: typing.Any) -> int:
     """Return about how many bytes an answer holds."""
+    if isinstance(value, Secret):
+        return _size(value.data)
+    if isinstance(value, ConfigMap):
+        return _size(value.data) + _size(value.binary)
+    if isinstance(value, str):
+        return len(value)
     if isinstance(value, dict):
         return sum(len(key) + len(text) for key, text in value.items())
     if isinstance(value, Service):
