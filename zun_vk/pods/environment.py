@@ -11,10 +11,10 @@
 # under the License.
 """The environment of a pod's containers, as the kubelet would make it.
 
-Pure: a pod whose fields were checked (``support``) and what its variables
-refer to go in, the variables of each container come out, or the reason why
-they cannot be made yet. Precedence is the kubelet's: variables of Services,
-then ``envFrom``, then ``env``, each able to use those before it.
+Pure: a pod whose fields were checked (``support``, ``hostsupport``) and what
+its variables refer to go in, the variables of each container come out, or
+the reason why they cannot be made yet. Precedence is the kubelet's: variables
+of Services, then ``envFrom``, then ``env``, each able to use those before it.
 
 Values of Secrets are in the result and nowhere else: no message and no repr
 has one.
@@ -41,6 +41,8 @@ _INVALID_NAMES = 'InvalidEnvironmentVariableNames'
 _FROM = {'secretRef': SECRET, 'configMapRef': CONFIG_MAP}
 _KEY_REFS = {'secretKeyRef': SECRET, 'configMapKeyRef': CONFIG_MAP}
 _Data = Mapping[str, bytes] | Mapping[str, str]
+Objects = Mapping[tuple[str, str],
+                  _Data | exceptions.NotYetResolvable | None]
 
 
 class Note(typing.NamedTuple):
@@ -68,17 +70,19 @@ class Needs:
 class Material:
     """What was read.
 
-    :param objects: by kind and name their data, None where there is none
+    :param objects: by kind and name their data, None where there is none,
+        or why it could not be read
     :param services: variables of the Services
     :param allocatable: what the node can give to pods
     :param host_ips: addresses of the node
+    :param addresses: of the pod, where it has some already
     """
 
-    objects: Mapping[tuple[str, str], _Data | None] = dataclasses.field(
-        default_factory=dict, repr=False)
+    objects: Objects = dataclasses.field(default_factory=dict, repr=False)
     services: Mapping[str, str] = dataclasses.field(default_factory=dict)
     allocatable: Mapping[str, str] = dataclasses.field(default_factory=dict)
     host_ips: Sequence[str] = ()
+    addresses: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +92,29 @@ class Environment:
     :param variables: of each container by its name
     :param sensitive: names of variables that hold a Secret's value
     :param notes: each once
+    :param errors: why a container has no variables, by its name
     """
 
     variables: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict, repr=False)
     sensitive: frozenset[str] = frozenset()
     notes: tuple[Note, ...] = ()
+    errors: Mapping[str, exceptions.NotYetResolvable] = dataclasses.field(
+        default_factory=dict)
+
+
+def containers(pod: dict) -> list[dict]:
+    """Return all containers of ``pod`` in the order they start."""
+    return [*(pod['spec'].get('initContainers') or []),
+            *pod['spec']['containers']]
 
 
 def needs(pod: dict) -> Needs:
     """Return what must be read for ``pod``."""
-    containers = pod['spec']['containers']
-    by_name = {each['name']: each for each in containers}
+    every = containers(pod)
+    by_name = {each['name']: each for each in every}
     objects, allocatable = set(), False
-    for container in containers:
+    for container in every:
         for _, kind, reference in references(container):
             objects.add((kind, reference['name']))
         for entry in container.get('env') or []:
@@ -136,15 +149,28 @@ def resolve(pod: dict, material: Material) -> Environment:
 
     :raises NotYetResolvable: something is missing, or cannot be a variable
     """
-    made = {container['name']: _Builder(pod, container, material)
-            for container in pod['spec']['containers']}
-    variables = {name: builder.build() for name, builder in made.items()}
+    made = resolve_each(pod, material)
+    for error in made.errors.values():
+        raise error
+    return made
+
+
+def resolve_each(pod: dict, material: Material) -> Environment:
+    """Return the environment of those containers that can have one."""
+    variables, errors = {}, {}
+    builders = {container['name']: _Builder(pod, container, material)
+                for container in containers(pod)}
+    for name, builder in builders.items():
+        try:
+            variables[name] = builder.build()
+        except exceptions.NotYetResolvable as error:
+            errors[name] = error
     notes = dict.fromkeys(
-        note for builder in made.values() for note in builder.notes)
+        note for builder in builders.values() for note in builder.notes)
     return Environment(
         variables,
-        frozenset().union(*(each.sensitive for each in made.values())),
-        tuple(notes))
+        frozenset().union(*(each.sensitive for each in builders.values())),
+        tuple(notes), errors)
 
 
 class _Builder:
@@ -199,7 +225,8 @@ class _Builder:
                 self._take_key(name, kind, source[field])
         if source.get('fieldRef'):
             self._set(name, fieldpaths.field(
-                self._pod, source['fieldRef'], self._material.host_ips))
+                self._pod, source['fieldRef'], self._material.host_ips,
+                self._material.addresses))
         if source.get('resourceFieldRef'):
             self._set(name, self._resource(source['resourceFieldRef']))
 
@@ -218,6 +245,8 @@ class _Builder:
         """Return an object's data, None where it may be missing and is."""
         name = reference['name']
         data = self._material.objects[kind, name]
+        if isinstance(data, exceptions.NotYetResolvable):
+            raise data
         if data is None:
             self._missing(kind, reference,
                           f'{kind.lower()} "{name}" not found')
@@ -230,8 +259,7 @@ class _Builder:
         self.notes.append(Note(f'Optional{kind}NotFound', message))
 
     def _text(self, kind: str, reference: dict, key: str) -> str:
-        data = self._material.objects[kind, reference['name']]
-        value = (data or {})[key]
+        value = (self._data(kind, reference) or {})[key]
         try:
             return value.decode() if isinstance(value, bytes) else value
         except UnicodeDecodeError:
@@ -242,7 +270,7 @@ class _Builder:
 
     def _resource(self, selector: dict) -> str:
         about = self._container
-        for container in self._pod['spec']['containers']:
+        for container in containers(self._pod):
             if container['name'] == selector.get('containerName'):
                 about = container
         return fieldpaths.resource(about, selector,

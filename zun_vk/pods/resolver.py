@@ -16,6 +16,10 @@ yet. Only objects that the pod names are read, each by its name; of Services,
 those of the pod's namespace.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+import typing
+
 from oslo_config import cfg
 
 from zun_vk import exceptions
@@ -23,6 +27,8 @@ from zun_vk.kube import client as kube_client
 from zun_vk.kube import objects as objects_module
 from zun_vk.pods import environment
 from zun_vk.pods import servicelinks
+
+_T = typing.TypeVar('_T')
 
 
 class Resolver:
@@ -54,27 +60,31 @@ class Resolver:
         needs = environment.needs(pod)
         try:
             return environment.resolve(
-                pod, self._read(pod, needs, not_before))
+                pod, self.read(pod, needs, not_before))
         except exceptions.AccessDenied as error:
             if error.status != 403:
                 raise
-            # Kubernetes: the Node authorizer may not know yet that the pod
-            # is bound here; other causes are for an admin to see.
-            raise exceptions.NotYetResolvable(
-                environment.FAILED, error.message) from error
+            raise refusal(error) from error
 
-    def _read(self, pod: dict, needs: environment.Needs,
-              not_before: float) -> environment.Material:
+    def read(self, pod: dict, needs: environment.Needs, not_before: float,
+             addresses: Sequence[str] = ()) -> environment.Material:
+        """Return what the environment of ``pod`` is made of.
+
+        :param needs: from ``environment.needs``
+        :param addresses: of the pod, where it has some already
+        :raises RemoteError: the API server does not answer
+        """
         namespace = pod['metadata']['namespace']
         getters = {environment.SECRET: self._objects.secret,
                    environment.CONFIG_MAP: self._objects.config_map}
         return environment.Material(
-            objects={(kind, name): getters[kind](namespace, name, not_before)
-                     for kind, name in sorted(needs.objects)},
+            objects={(kind, name): shown(
+                getters[kind], namespace, name, not_before)
+                for kind, name in sorted(needs.objects)},
             services=self._services(namespace, needs.services, not_before),
             allocatable=self._objects.allocatable(self._node)
             if needs.allocatable else {},
-            host_ips=(self._host_ip,))
+            host_ips=(self._host_ip,), addresses=tuple(addresses))
 
     def _services(self, namespace: str, links: bool,
                   not_before: float) -> dict[str, str]:
@@ -91,3 +101,26 @@ class Resolver:
                 if (namespace, service.name) != kube_client.MASTER_SERVICE:
                     seen[service.name] = service
         return servicelinks.variables(seen.values())
+
+
+def shown(read: Callable[..., _T], *arguments: typing.Any
+          ) -> _T | exceptions.NotYetResolvable:
+    """Return what ``read`` returns, or that it is not shown to us (yet).
+
+    :raises RemoteError: the API server does not answer
+    """
+    try:
+        return read(*arguments)
+    except exceptions.AccessDenied as error:
+        if error.status != 403:
+            raise
+        return refusal(error)
+
+
+def refusal(error: exceptions.AccessDenied) -> exceptions.NotYetResolvable:
+    """Return why a pod waits for what we may not read.
+
+    Kubernetes: the Node authorizer may not know yet that the pod is bound
+    here; other causes are for an admin to see.
+    """
+    return exceptions.NotYetResolvable(environment.FAILED, error.message)

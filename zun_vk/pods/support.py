@@ -23,7 +23,7 @@ from zun_vk.pods import fieldpaths
 
 # Read by the scheduler, by admission or by other controllers, or honoured
 # by the agent itself (activeDeadlineSeconds, readinessGates).
-_NO_CONCERN = frozenset((
+NO_CONCERN = frozenset((
     'activeDeadlineSeconds', 'affinity', 'automountServiceAccountToken',
     'enableServiceLinks', 'nodeName', 'nodeSelector', 'preemptionPolicy',
     'priority', 'priorityClassName', 'readinessGates', 'schedulerName',
@@ -68,7 +68,7 @@ _TOKEN_SOURCES = frozenset(('serviceAccountToken', 'configMap',
 def refused(pod: dict) -> list[str]:
     """Return the paths of the fields that cannot be carried."""
     spec = pod['spec']
-    paths = list(_others(spec, 'spec', _CARRIED | _NO_CONCERN | _IN_PARTS,
+    paths = list(_others(spec, 'spec', _CARRIED | NO_CONCERN | _IN_PARTS,
                          _NEUTRAL))
     paths += _security_paths(spec, 'spec')
     tokens = token_volumes(pod)
@@ -107,10 +107,7 @@ def _container(container: dict, path: str, tokens: frozenset[str],
         _CONTAINER_CARRIED | _CONTAINER_NO_CONCERN | _IN_PARTS,
         _CONTAINER_NEUTRAL)
     yield from _security_paths(container, path)
-    for index, source in enumerate(container.get('envFrom') or []):
-        yield from _source(source, f'{path}.envFrom[{index}]')
-    for index, variable in enumerate(container.get('env') or []):
-        yield from _variable(variable, f'{path}.env[{index}]', names)
+    yield from variables(container, path, names)
     for index, mount in enumerate(container.get('volumeMounts') or []):
         if (mount.get('name') not in tokens
                 or mount.get('mountPath') != TOKEN_PATH):
@@ -118,6 +115,20 @@ def _container(container: dict, path: str, tokens: frozenset[str],
     for index, port in enumerate(container.get('ports') or []):
         yield from _port(port, f'{path}.ports[{index}]')
     yield from _resources(container.get('resources') or {}, path)
+
+
+def variables(container: dict, path: str, names: frozenset[str],
+              addressed: bool = False) -> typing.Iterator[str]:
+    """Yield the paths of variables that cannot be made.
+
+    :param names: of all containers of the pod
+    :param addressed: whether the pod's addresses are known then
+    """
+    for index, source in enumerate(container.get('envFrom') or []):
+        yield from _source(source, f'{path}.envFrom[{index}]')
+    for index, variable in enumerate(container.get('env') or []):
+        yield from _variable(variable, f'{path}.env[{index}]', names,
+                             addressed)
 
 
 def _source(source: dict, path: str) -> typing.Iterator[str]:
@@ -131,8 +142,8 @@ def _source(source: dict, path: str) -> typing.Iterator[str]:
         yield f'{path}.{kinds[0]}'
 
 
-def _variable(variable: dict, path: str,
-              names: frozenset[str]) -> typing.Iterator[str]:
+def _variable(variable: dict, path: str, names: frozenset[str],
+              addressed: bool) -> typing.Iterator[str]:
     """An entry of env: a value, or exactly one source that has one."""
     yield from _others(variable, path, _VARIABLE_CARRIED, {})
     if variable.get('valueFrom') is None:
@@ -145,13 +156,15 @@ def _variable(variable: dict, path: str,
         return
     yield from _others(sources, path, _VALUES, {})
     for kind, reference in sources.items():
-        if kind in _VALUES and not _has_value(kind, reference, names):
+        if kind in _VALUES and not _has_value(kind, reference, names,
+                                              addressed):
             yield f'{path}.{kind}'
 
 
-def _has_value(kind: str, reference: dict, names: frozenset[str]) -> bool:
+def _has_value(kind: str, reference: dict, names: frozenset[str],
+               addressed: bool) -> bool:
     if kind == 'fieldRef':
-        return fieldpaths.has_field(reference)
+        return fieldpaths.has_field(reference, addressed)
     if kind == 'resourceFieldRef':
         about = reference.get('containerName')
         return (fieldpaths.has_resource(reference)
