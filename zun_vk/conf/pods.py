@@ -12,6 +12,7 @@
 """Options of the pods bound to the virtual node."""
 
 from oslo_config import cfg
+from oslo_config import types
 
 GROUP = 'pods'
 
@@ -58,6 +59,18 @@ OPTS: list[cfg.Opt] = [
         default=443, min=1,
         help='The port there: KUBERNETES_SERVICE_PORT. Used only where '
              'kubernetes_service_host is set.'),
+    cfg.ListOpt(
+        'cluster_dns',
+        default=[], item_type=types.IPAddress(),
+        help="Addresses of the cluster's DNS servers, as containers reach "
+             'them. Empty: pods resolve names as their host does, also those '
+             'with dnsPolicy ClusterFirst; an event says so. Three at most '
+             'are used.'),
+    cfg.HostnameOpt(
+        'cluster_domain',
+        default='cluster.local',
+        help='The domain of the cluster, for search paths and for the full '
+             'names of pods that have a subdomain.'),
 ]
 
 

@@ -165,9 +165,14 @@ def from_wire(message: object) -> PodPayload:
 
 def size(payload: PodPayload) -> int:
     """Return how many bytes it has on the bus, about."""
-    files = sum(len(file.data) * 4 // 3 + len(file.path)
+    files = sum(file_size(file)
                 for volume in payload.volumes.values() for file in volume)
     return files + len(json.dumps(payload.pod))
+
+
+def file_size(file: File) -> int:
+    """Return how many bytes a file has there, about."""
+    return len(file.data) * 4 // 3 + len(file.path)
 
 
 def _pod(pod: dict) -> dict:
