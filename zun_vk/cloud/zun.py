@@ -37,6 +37,7 @@ SERVICE = 'zun'
 # 1.38 brings annotations on capsules; every later one is compatible.
 API_VERSION = '1.38'
 _PAGE = 500
+_NEWEST = 50
 # Seconds a call waits for its turn; longer, and its caller does better to
 # look at something else meanwhile.
 _PATIENCE = 10.0
@@ -58,16 +59,20 @@ class ZunClient:
     :param throttles: the gates before Zun's endpoints, shared by all clients
     :param guard: called before anything is changed; what it raises stops
         that
+    :param everywhere: capsules of all projects are listed, with their
+        hosts; needs the admin role
 
     Every call may raise Throttled without having sent anything.
     """
 
     def __init__(self, access: sessions.ServiceAccess,
                  throttles: throttle.Throttles,
-                 guard: typing.Callable[[], None] = lambda: None):
+                 guard: typing.Callable[[], None] = lambda: None,
+                 everywhere: bool = False):
         self._access = access
         self._throttles = throttles
         self._guard = guard
+        self._everywhere = '&all_projects=1' if everywhere else ''
         # By endpoint; there is one as long as the catalog stays as it is.
         self._clients: dict[str, _Client] = {}
 
@@ -86,6 +91,12 @@ class ZunClient:
             uuids[end:] = [capsule.get('uuid') for capsule in page]
             kept[end:] = map(read, page)
         return [item for item in kept if item is not None]
+
+    def newest_capsules(self) -> list[dict]:
+        """Return those that were made last, the newest first."""
+        with self._client('list capsules') as client:
+            return _page(client, 'sort_dir=desc' + self._everywhere,
+                         _NEWEST)[0]
 
     def get_capsule(self, uuid: str) -> dict:
         with self._client('get capsule') as client:
@@ -132,8 +143,10 @@ class ZunClient:
             if end and not isinstance(marker, str):
                 continue
             try:
+                after = f'&marker={marker}' if marker else ''
                 with self._client('list capsules') as client:
-                    page, more = _page(client, marker)
+                    page, more = _page(client, 'sort_dir=asc' + after
+                                       + self._everywhere)
                 return end, page, more and bool(page)
             except exceptions.NotFound as error:
                 refusal = error
@@ -232,15 +245,15 @@ class _Client(typing.NamedTuple):
     session: _Session
 
 
-def _page(client: typing.Any, marker: str | None) -> tuple[list[dict], bool]:
+def _page(client: typing.Any, query: str,
+          limit: int = _PAGE) -> tuple[list[dict], bool]:
     """Return a page of capsules, and whether there is another.
 
     Read as plain JSON: the client would copy every capsule deeply, and take
     an answer without capsules for an empty list.
     """
-    after = f'&marker={marker}' if marker else ''
     _, answer = client.http_client.json_request(
-        'GET', f'/capsules/?limit={_PAGE}&sort_key=id&sort_dir=asc{after}')
+        'GET', f'/capsules/?limit={limit}&sort_key=id&{query}')
     page = answer['capsules']
     if not (isinstance(page, list)
             and all(isinstance(capsule, dict) for capsule in page)):

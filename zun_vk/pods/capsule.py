@@ -63,6 +63,8 @@ class Capsule:
         does not show that
     :param project: ID of the Keystone project that it belongs to
     :param given_ports: Neutron ports it uses that Zun did not make
+    :param host: Zun's name of the host it is on; '' where Zun does not show
+        it, or has none
     """
 
     uuid: str
@@ -77,6 +79,7 @@ class Capsule:
     delete_asked: bool = False
     project: str = ''
     given_ports: tuple[str, ...] = ()
+    host: str = ''
 
     @property
     def creating(self) -> bool:
@@ -152,7 +155,8 @@ def from_zun(raw: dict) -> Capsule:
                          for name, c in zip(names, containers, strict=False)),
         created_at=_rfc3339(raw.get('created_at')) or '',
         project=_text(raw, 'project_id'),
-        given_ports=_given_ports(raw.get('addresses')))
+        given_ports=_given_ports(raw.get('addresses')),
+        host=_text(raw, 'host'))
 
 
 def _container(raw: dict, name: str) -> Container:

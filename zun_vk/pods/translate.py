@@ -25,7 +25,7 @@ import re
 import typing
 
 from zun_vk import exceptions
-from zun_vk import quantity
+from zun_vk.pods import amounts
 from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import expansion
@@ -47,8 +47,6 @@ IMAGE_LENGTHS = range(2, 256)
 _IMAGE = re.compile('[a-zA-Z0-9][a-zA-Z0-9_.-]')
 _MIB = 1024 ** 2
 _MILLI = 1000
-_REQUEST_FIRST = ('requests', 'limits')
-_LIMIT_FIRST = ('limits', 'requests')
 # Kubernetes: the API server's default.
 _GRACE_PERIOD = 30
 
@@ -85,7 +83,7 @@ def check(pod: dict) -> None:
 
     :raises UnsupportedPod: it cannot
     """
-    refused = support.refused(pod) + _unreadable(pod) + _unfit(pod)
+    refused = support.refused(pod) + unreadable(pod) + _unfit(pod)
     if refused:
         raise exceptions.UnsupportedPod(refused)
 
@@ -138,16 +136,8 @@ def differences(pod: dict) -> list[str]:
 
 
 def requests(pod: dict) -> tuple[int, int]:
-    """Return what the scheduler counts for ``pod``: milli-CPU and bytes.
-
-    Kubernetes: a missing request is the limit; amounts that cannot be read
-    count as nothing, for the API server would not have let them in.
-    """
-    milli_cpu = memory = 0
-    for container in pod['spec'].get('containers') or []:
-        milli_cpu += next(_amounts(container, 'cpu', _REQUEST_FIRST), 0)
-        memory += next(_amounts(container, 'memory', _REQUEST_FIRST), 0)
-    return milli_cpu, memory
+    """Return what the scheduler counts for ``pod``: milli-CPU and bytes."""
+    return (amounts.pod(pod, amounts.CPU), amounts.pod(pod, amounts.MEMORY))
 
 
 def _container(container: dict, variables: Mapping[str, str]) -> dict:
@@ -158,10 +148,10 @@ def _container(container: dict, variables: Mapping[str, str]) -> dict:
             raise _too_much(container, 'variables', (
                 '; enableServiceLinks: false leaves out those of Services'))
     if container.get('ports'):
-        result['ports'] = _ports(container)
-    amounts = _resources(container)
-    if amounts:
-        result['resources'] = {'requests': amounts}
+        result['ports'] = ports(container)
+    requested = _resources(container)
+    if requested:
+        result['resources'] = {'requests': requested}
     for field, zun_field in (('workingDir', 'workDir'), ('tty', 'tty'),
                              ('imagePullPolicy', 'imagePullPolicy'),
                              ('stdin', 'stdin')):
@@ -170,7 +160,8 @@ def _container(container: dict, variables: Mapping[str, str]) -> dict:
     return result
 
 
-def _ports(container: dict) -> list[dict]:
+def ports(container: dict) -> list[dict]:
+    """Return a container's ports as Zun takes them."""
     return [{'containerPort': port['containerPort'],
              'protocol': port.get('protocol', 'TCP')}
             for port in container.get('ports') or []]
@@ -207,47 +198,30 @@ def _resources(container: dict) -> dict:
     Zun makes CPU a share, as Kubernetes does with a request, and memory a
     hard limit, as Kubernetes does with a limit.
     """
-    amounts: dict = {}
+    requests: dict = {}
     # A request of 0 asks for nothing of Zun either: it knows no such share.
-    cpu = next(filter(None, _amounts(container, 'cpu', _REQUEST_FIRST)), 0)
+    cpu = next(filter(None, amounts.of_resources(
+        container, amounts.CPU, amounts.REQUEST_FIRST)), 0)
     if cpu:
-        amounts['cpu'] = max(MINIMUM_CPUS, cpu / _MILLI)
-    memory = next(filter(None, _amounts(container, 'memory', _LIMIT_FIRST)),
-                  0)
+        requests['cpu'] = max(MINIMUM_CPUS, cpu / _MILLI)
+    memory = next(filter(None, amounts.of_resources(
+        container, amounts.MEMORY, amounts.LIMIT_FIRST)), 0)
     if memory:
-        amounts['memory'] = max(MINIMUM_MEMORY_MIB,
+        requests['memory'] = max(MINIMUM_MEMORY_MIB,
                                 math.ceil(memory / _MIB))
-    return amounts
+    return requests
 
 
-def _amounts(container: dict, resource: str,
-             order: tuple[str, ...]) -> typing.Iterator[int]:
-    resources = container.get('resources') or {}
-    for kind in order:
-        text = (resources.get(kind) or {}).get(resource)
-        amount = None if text is None else _parse(resource, text)
-        if amount is not None:
-            yield amount
-
-
-def _parse(resource: str, text: str) -> int | None:
-    parse = quantity.parse_cpu if resource == 'cpu' else quantity.parse_bytes
-    try:
-        return parse(text)
-    except exceptions.InvalidQuantity:
-        return None
-
-
-def _unreadable(pod: dict) -> list[str]:
+def unreadable(pod: dict) -> list[str]:
     """Return the paths of resource amounts that are not quantities."""
     paths = []
     for index, container in enumerate(pod['spec'].get('containers') or []):
         for kind in ('limits', 'requests'):
-            amounts = (container.get('resources') or {}).get(kind) or {}
+            given = (container.get('resources') or {}).get(kind) or {}
             paths += [f'spec.containers[{index}].resources.{kind}.{name}'
-                      for name in ('cpu', 'memory')
-                      if name in amounts
-                      and _parse(name, amounts[name]) is None]
+                      for name in (amounts.CPU, amounts.MEMORY)
+                      if name in given
+                      and amounts.parse(name, given[name]) is None]
     return paths
 
 
@@ -259,13 +233,18 @@ def _unfit(pod: dict) -> list[str]:
     paths = []
     for index, container in enumerate(pod['spec'].get('containers') or []):
         image = container['image']
-        if len(image) not in IMAGE_LENGTHS or not _IMAGE.search(image):
+        if not is_image(image):
             paths.append(f'spec.containers[{index}].image')
         if len(container.get('workingDir') or '') > MAX_DIRECTORY:
             paths.append(f'spec.containers[{index}].workingDir')
-        if len(json.dumps(_ports(container))) > MAX_JSON_BYTES:
+        if len(json.dumps(ports(container))) > MAX_JSON_BYTES:
             paths.append(f'spec.containers[{index}].ports')
     return paths
+
+
+def is_image(name: str) -> bool:
+    """Tell whether Zun's schema lets an image have this name."""
+    return len(name) in IMAGE_LENGTHS and bool(_IMAGE.search(name))
 
 
 def _container_differences(container: dict, path: str) -> list[str]:

@@ -37,6 +37,9 @@ NAMESPACE = 'zun_vk.capsule_runtime'
 class CapsuleRuntime(abc.ABC):
     """Runs pods as capsules and knows the capsules of this node."""
 
+    #: zun-vk-compute runs the containers: the agent talks with the hosts.
+    on_hosts = False
+
     @abc.abstractmethod
     def check(self, pod: dict) -> None:
         """Look whether ``pod`` can be carried, before anything is read.

@@ -53,6 +53,10 @@ class CapsuleStore:
             c.deleting, c.status == capsule_module.ERROR, c.created_at,
             c.uuid))
 
+    def get(self, uuid: str) -> capsule_module.Capsule | None:
+        with self._lock:
+            return self._capsules.get(uuid)
+
     def uids(self) -> set[str]:
         with self._lock:
             return set(self._by_uid)
@@ -140,7 +144,11 @@ class CapsuleStore:
         self._first_seen.setdefault(uuid, at)
         if at - self._asked.get(uuid, float('-inf')) < _ASK_AGAIN:
             capsule = dataclasses.replace(capsule, delete_asked=True)
-        if self._capsules.get(uuid) == capsule:
+        known = self._capsules.get(uuid)
+        if known is not None and not capsule.host:
+            # Zun shows a user no hosts; one that it had stays its host.
+            capsule = dataclasses.replace(capsule, host=known.host)
+        if known == capsule:
             # The old one stays: what a list brings anew goes at once.
             return False
         self._capsules[uuid] = capsule

@@ -22,6 +22,7 @@ from zun_vk import health
 from zun_vk.cloud import throttle
 from zun_vk.pods import environment
 from zun_vk.pods.runtimes import base as runtimes_base
+from zun_vk.pods.runtimes import following
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.fixtures import wait
 from zun_vk.tests.unit.cloud import base
@@ -40,7 +41,7 @@ class RestTestCase(base.CloudTestCase):
         for name, value in (('_LOOK_INTERVALS', (0.02, 0.02)),
                             ('_LIST_INTERVAL', 0.02),
                             ('_LOOKS_A_SECOND', 1000)):
-            patch = mock.patch.object(rest, name, value)
+            patch = mock.patch.object(following, name, value)
             patch.start()
             self.addCleanup(patch.stop)
         self.runtime = self._make()
@@ -146,7 +147,7 @@ class PaceTestCase(RestTestCase):
         for name, value in (('_LOOK_INTERVALS', (0.1, 1.0)),
                             ('_LIST_INTERVAL', 0.25),
                             ('_LOOKS_A_SECOND', 10)):
-            patch = mock.patch.object(rest, name, value)
+            patch = mock.patch.object(following, name, value)
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -155,7 +156,7 @@ class PaceTestCase(RestTestCase):
         self.runtime._list_took = took
         self.runtime._list_ended = ended
         self.runtime._list_due = due
-        with mock.patch.object(rest.time, 'monotonic', autospec=True,
+        with mock.patch.object(following.time, 'monotonic', autospec=True,
                                return_value=ended):
             return self.runtime._pause(changing, youngest)
 
@@ -283,7 +284,7 @@ class CapsulesTestCase(RestTestCase):
         self.assertIn(capsule.uuid, self.cloud.zun.capsules)
 
     def test_a_zun_that_was_away_is_followed_again(self):
-        patch = mock.patch.object(rest.backoff.Backoff, 'next',
+        patch = mock.patch.object(following.backoff.Backoff, 'next',
                                   autospec=True, return_value=0.01)
         patch.start()
         self.addCleanup(patch.stop)
@@ -358,7 +359,7 @@ class CapsulesTestCase(RestTestCase):
             looks, self.cloud.zun.count('GET', '/v1/capsules/{ident}'))
 
     def test_many_capsules_are_followed_without_a_look_at_each(self):
-        patch = mock.patch.object(rest, '_LOOKS_A_SECOND', 1)
+        patch = mock.patch.object(following, '_LOOKS_A_SECOND', 1)
         patch.start()
         self.addCleanup(patch.stop)
         self.runtime._interval = 600
