@@ -146,6 +146,16 @@ class Devcloud:
         with cloud.locked():
             cloud.remove_host(name)
 
+    def add_image(self, name: str, path: Path) -> None:
+        """Make an image archive known to every host, now and later.
+
+        :param name: as pods will name it
+        :param path: an archive as `docker save` writes it
+        """
+        cloud = self._cloud()
+        with cloud.locked():
+            cloud.images.add(name, path)
+
     def hosts(self) -> list[str]:
         return hosts.names(self.paths)
 

@@ -48,6 +48,15 @@ PROGRAMS = {
                 'k8s.io/kubernetes/cmd/kubectl'),
 }
 
+_MAJOR, _MINOR, _ = VERSION.split('.')
+_TOLD = 'k8s.io/component-base/version'
+# How Go programs of MODULE are built: static, and they tell their version
+BUILD = ('-mod=readonly', '-trimpath', '-ldflags',
+         f'-s -w -X {_TOLD}.gitVersion=v{VERSION} '
+         f'-X {_TOLD}.gitMajor={_MAJOR} -X {_TOLD}.gitMinor={_MINOR}')
+BUILD_ENVIRONMENT = {'CGO_ENABLED': '0', 'GOTOOLCHAIN': 'local',
+                     'GOFLAGS': '-buildvcs=false', 'GOWORK': 'off'}
+
 
 def version_in(text: str) -> tuple[int, ...] | None:
     """The first version number in a program's words."""
@@ -132,25 +141,18 @@ class Binaries:
         new = self.built.with_name(f'.{VERSION}.new')
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
-        major, minor, _ = VERSION.split('.')
-        package = 'k8s.io/component-base/version'
-        flags = (f'-s -w -X {package}.gitVersion=v{VERSION} '
-                 f'-X {package}.gitMajor={major} '
-                 f'-X {package}.gitMinor={minor}')
         self.log.unlink(missing_ok=True)
         self._run.run(
-            (self._go(), 'build', '-v', '-mod=readonly', '-trimpath',
-             '-ldflags', flags, '-o', f'{new}/',
+            (self.go(), 'build', '-v', *BUILD, '-o', f'{new}/',
              *(package for _, _, package in PROGRAMS.values())),
-            self.log, cwd=MODULE,
-            env={'CGO_ENABLED': '0', 'GOTOOLCHAIN': 'local',
-                 'GOFLAGS': '-buildvcs=false', 'GOWORK': 'off'})
+            self.log, cwd=MODULE, env=BUILD_ENVIRONMENT)
         # etcd's main package is named server
         (new / 'server').rename(new / 'etcd')
         shutil.rmtree(self.built, ignore_errors=True)
         new.rename(self.built)
 
-    def _go(self) -> str:
+    def go(self) -> str:
+        """The go command: a fitting one of this machine, or PyPI's."""
         found = shutil.which('go', path=self._environ.get('PATH'))
         for program in (found, '/usr/local/go/bin/go'):
             # "go version go1.26.8 linux/amd64"

@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The cloud made ready for the tests, and given back as it was.
+
+The tests' pods do not tolerate the virtual node's taint, so the agent runs
+without it meanwhile. The images are put on the hosts and stay there.
+"""
+
+from collections.abc import Iterator
+import contextlib
+from pathlib import Path
+
+from devcloud import api
+from devcloud import errors
+from devcloud import paths
+from devcloud import progress
+from devcloud.conformance import images
+from devcloud.conformance import programs
+
+CONFIGURATION = '[node]\ntaint =\n'
+
+
+def provide_images(cloud: api.Devcloud, built: programs.Programs,
+                   screen: progress.Screen) -> None:
+    """Have the images on every host; quick where they are there.
+
+    :raises errors.DevcloudError: one could not be put there
+    """
+    made = images.make(cloud.paths, built)
+    known = cloud.paths.state / 'conformance' / 'images'
+    there = known.read_text().split('\n') if known.exists() else []
+    # A host that is added later gets them from the cloud
+    wanted = [f'{name} {path.name}' for name, path in made.items()]
+    for line, (name, path) in zip(wanted, made.items(), strict=True):
+        if line not in there:
+            screen.say(f'image {name}')
+            cloud.add_image(name, path)
+    paths.write_private(known, '\n'.join(wanted))
+
+
+@contextlib.contextmanager
+def agent(cloud: api.Devcloud, folder: Path) -> Iterator[None]:
+    """Have the agent run without a taint; then as before.
+
+    :raises errors.DevcloudError: it did not start, or its node is not Ready
+    """
+    extra = folder / 'agent.conf'
+    paths.write_private(extra, CONFIGURATION)
+    ran = cloud.pid(api.AGENT) is not None
+    cloud.stop_agent()
+    try:
+        cloud.start_agent([extra])
+        if problem := cloud.node_problem():
+            raise errors.DevcloudError(problem)
+        yield
+    finally:
+        cloud.stop_agent()
+        if ran:
+            cloud.start_agent()
