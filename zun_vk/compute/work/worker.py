@@ -108,24 +108,24 @@ class Worker:
         early = pod.volumes_at - self._clock()
         if early > 0:
             return early
+        wrong = '; '.join(payload.volume_errors)
         try:
-            if payload.volume_errors:
-                raise exceptions.VolumesMissing(
-                    '; '.join(payload.volume_errors))
-            if memory.volumes_ready:
+            if memory.volumes_ready and not wrong:
                 self._volumes.update(payload)
-            else:
+            elif not wrong:
                 self._volumes.prepare(payload)
         except exceptions.ZunVkError as error:
-            # Those of a running pod stay as they are meanwhile.
-            pause = pod.volumes_pause.next()
-            pod.volumes_at = self._clock() + pause
-            self._record(pod).event(background_module.WARNING,
-                                    'FailedMount', str(error))
-            return pause
-        pod.volumes_pause.reset()
-        pod.volumes_of, memory.volumes_ready = payload.generation, True
-        return None
+            wrong = str(error)
+        if not wrong:
+            pod.volumes_pause.reset()
+            pod.volumes_of, memory.volumes_ready = payload.generation, True
+            return None
+        # Those of a running pod stay as they are meanwhile.
+        pause = pod.volumes_pause.next()
+        pod.volumes_at = self._clock() + pause
+        self._record(pod).event(background_module.WARNING, 'FailedMount',
+                                wrong)
+        return pause
 
     def _decide(self, pod: pod_module.Pod,
                 seen: model.Seen) -> float | None:
