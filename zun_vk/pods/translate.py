@@ -22,7 +22,6 @@ import dataclasses
 import json
 import math
 import re
-import typing
 
 from zun_vk import exceptions
 from zun_vk.pods import amounts

@@ -32,6 +32,8 @@ import os
 import re
 import typing
 
+from zun_vk import exceptions
+from zun_vk import quantity
 from zun_vk.compute.volumes import atomic
 from zun_vk.compute.volumes import etc_hosts
 from zun_vk.compute.volumes import kinds
@@ -41,8 +43,6 @@ from zun_vk.compute.volumes import mountinfo
 from zun_vk.compute.volumes import subpath
 from zun_vk.compute.volumes import termination
 from zun_vk.compute.volumes import trees
-from zun_vk import exceptions
-from zun_vk import quantity
 from zun_vk.rpc import payload as rpc_payload
 
 _UID = re.compile(r'[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?')

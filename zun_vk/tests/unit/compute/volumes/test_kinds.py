@@ -13,8 +13,8 @@ import hypothesis
 from hypothesis import strategies
 from oslotest import base
 
-from zun_vk.compute.volumes import kinds
 from zun_vk import exceptions
+from zun_vk.compute.volumes import kinds
 
 MIB = 1024 ** 2
 

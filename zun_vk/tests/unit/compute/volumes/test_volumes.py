@@ -16,11 +16,11 @@ import types
 import fixtures
 from oslotest import base
 
+from zun_vk import exceptions
 from zun_vk.compute.volumes import linux
 from zun_vk.compute.volumes import mount
 from zun_vk.compute.volumes import mountinfo
 from zun_vk.compute.volumes import volumes
-from zun_vk import exceptions
 from zun_vk.rpc import payload
 from zun_vk.tests.fixtures import root
 

@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+from unittest import mock
+
+import fixtures
+import oslotest.base
+
+from zun_vk import exceptions
+from zun_vk.compute import endpoint
+from zun_vk.compute import model
+from zun_vk.compute import pods
+from zun_vk.compute import store
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.rpc import fields
+from zun_vk.rpc import payload
+
+CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
+POD = {'metadata': {'uid': 'uid-1', 'name': 'web', 'namespace': 'ns'},
+       'spec': {'terminationGracePeriodSeconds': 7,
+                'containers': [{'name': 'c', 'image': 'i'}]}}
+
+
+class PodsTestCase(oslotest.base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.now = 1000.0
+        self.path = self.useFixture(fixtures.TempDir()).path
+        self.pods = self.made()
+        self.cleared = mock.Mock(return_value=True)
+        self.endpoint = endpoint.Endpoint(
+            self.pods, self.cleared, mock.Mock(), mock.Mock())
+
+    def made(self):
+        return pods.Pods(store.RecordStore(self.path),
+                         wall=lambda: self.now)
+
+    def run_capsule(self, **fields):
+        return self.endpoint.run_capsule(
+            {}, capsule=CAPSULE.to_wire() | {'payload': None} | fields)
+
+    def look(self, look=lambda pod: None):
+        """Be a worker until nothing is to be done now."""
+        def drained(pod):
+            while pod.inbox:
+                pod.inbox.popleft()(pod)
+            return look(pod)
+        while uid := self.pods.queue.get(timeout=0):
+            self.pods._work(uid, drained)
+            self.pods.queue.done(uid)
+
+    def test_a_capsule_that_runs_is_not_run_again(self):
+        self.run_capsule()
+        pod = self.pods.get('uid-1')
+        self.run_capsule()
+        self.assertIs(pod, self.pods.get('uid-1'))
+
+    def test_a_second_capsule_of_a_pod_waits_until_the_first_is_gone(self):
+        self.run_capsule()
+        self.assertRaises(exceptions.Unavailable, self.run_capsule,
+                          uuid='cap-2')
+        self.look()
+        self.assertTrue(self.pods.get('uid-1').removing)
+        self.assertEqual('cap-1', self.pods.get('uid-1').capsule.uuid)
+
+    def test_a_restart_takes_up_all_pods(self):
+        self.run_capsule()
+        self.endpoint.end_pod({}, uid='uid-1', grace=30)
+        self.look()
+        again = self.made()
+        again.restore()
+        pod = again.get('uid-1')
+        self.assertEqual(CAPSULE, pod.capsule)
+        self.assertEqual(1030.0, pod.memory.ending.deadline)
+
+    def test_a_grace_can_be_shortened_only(self):
+        self.run_capsule()
+        for grace, deadline in ((30, 1030.0), (60, 1030.0), (5, 1005.0)):
+            self.endpoint.end_pod({}, uid='uid-1', grace=grace)
+            self.look()
+            self.assertEqual(
+                deadline, self.pods.get('uid-1').memory.ending.deadline)
+
+    def test_a_deleted_capsule_is_gone_once_its_worker_says_so(self):
+        self.run_capsule()
+        self.pods.get('uid-1').payload = payload.PodPayload('g', POD)
+        self.assertEqual({'gone': False}, self.endpoint.delete_capsule(
+            {}, uuid='cap-1'))
+        self.look()
+        pod = self.pods.get('uid-1')
+        self.assertTrue(pod.removing)
+        self.assertEqual(7.0, pod.memory.ending.grace)
+
+        def gone(pod):
+            pod.gone = True
+        self.pods.queue.add('uid-1')
+        self.look(gone)
+        self.assertEqual({'gone': True}, self.endpoint.delete_capsule(
+            {}, uuid='cap-1'))
+        self.assertEqual(['uid-1'], list(store.RecordStore(
+            self.path).kept()))
+        self.assertEqual({}, store.RecordStore(self.path).records())
+
+    def test_a_capsule_without_a_record_is_gone_once_the_runtime_agrees(
+            self):
+        self.cleared.return_value = False
+        self.assertEqual({'gone': False}, self.endpoint.delete_capsule(
+            {}, uuid='cap-9'))
+        self.cleared.assert_called_once_with('cap-9')
+
+    def test_a_payload_comes_with_a_capsule_of_no_agent_only(self):
+        wire = payload.PodPayload('g', POD).to_wire()
+        self.assertRaises(fields.Malformed, self.run_capsule, payload=wire)
+        self.assertRaises(fields.Malformed, self.run_capsule, node='')
+        self.run_capsule(node='', payload=wire)
+        self.assertIsNotNone(self.pods.get('uid-1').payload)
+
+    def test_what_makes_no_sense_is_refused_by_name(self):
+        for call, arguments in (
+                (self.endpoint.end_pod, {'uid': '../x', 'grace': 1}),
+                (self.endpoint.end_pod, {'uid': 'u', 'grace': -1}),
+                (self.endpoint.end_pod, {'uid': 'u', 'grace': 'long'}),
+                (self.endpoint.pod_changed, {'uid': None}),
+                (self.endpoint.forget_pod, {'uid': 'a/b'}),
+                (self.endpoint.delete_capsule, {'uuid': ''})):
+            error = self.assertRaises(fields.Malformed, call, {},
+                                      **arguments)
+            self.assertRegex(str(error), 'uid|uuid|grace')
+
+    def test_a_pod_that_cannot_be_looked_at_is_tried_again(self):
+        self.run_capsule()
+        stop = mock.Mock()
+        stop.is_set.side_effect = [False, True]
+        self.pods.work(mock.Mock(side_effect=ValueError('bug')), stop)
+        self.assertEqual(model.PodMemory(),
+                         self.pods.get('uid-1').memory)
+        self.assertIsNotNone(self.pods.queue.get(timeout=5))
