@@ -30,7 +30,8 @@ from zun_vk.conf import opts
 ROOT = pathlib.Path(__file__).parents[3]
 PACKAGE = ROOT / 'zun_vk'
 # Distributions whose name is not that of what they let import.
-DISTRIBUTIONS = {'yaml': 'PyYAML', 'zunclient': 'python-zunclient'}
+DISTRIBUTIONS = {'google': 'protobuf', 'grpc': 'grpcio', 'yaml': 'PyYAML',
+                 'zunclient': 'python-zunclient'}
 
 
 def requirements():
