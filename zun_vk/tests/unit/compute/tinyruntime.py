@@ -21,6 +21,7 @@ import dataclasses
 from zun_vk.compute import decide
 from zun_vk.compute import model
 from zun_vk.compute import policy
+from zun_vk.compute import report
 
 _STATE = model.ContainerState
 
@@ -78,7 +79,16 @@ class Host:
         for action in self.plan.actions:
             self.log.append(action)
             getattr(self, f'_{type(action).__name__.lower()}')(action)
+        self.report()
         return self.plan
+
+    def report(self):
+        """Report the containers, by name, as the worker does."""
+        ordinary, initial = report.container_statuses(
+            self.pod, self.seen(), self.memory, self.now)
+        self.memory.reported = {
+            status['name']: status for status in initial + ordinary}
+        return self.memory.reported
 
     def settle(self, bound=100):
         """Look until there is nothing to do now."""
