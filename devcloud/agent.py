@@ -22,10 +22,12 @@ from pathlib import Path
 import select
 import socket
 
+from devcloud import capsule_driver
 from devcloud import commands
 from devcloud import control_plane
 from devcloud import errors
 from devcloud import identity
+from devcloud import infrastructure
 from devcloud import openstack
 from devcloud import paths
 from devcloud import pki
@@ -33,6 +35,7 @@ from devcloud import seed
 from devcloud import servers
 from devcloud import settings
 from devcloud import web
+from devcloud import worker
 
 NAME = 'agent'
 READY = b'READY=1'
@@ -45,7 +48,11 @@ def configuration(where: paths.Paths, keys: pki.Pki,
     :param project: ID of the Keystone project that capsules run in
     """
     cloud = openstack.credentials(where, 'zun-vk')
+    runtime = ('compute' if capsule_driver.chosen(where) == 'zun_vk'
+               else 'rest')
     return {
+        'DEFAULT': {'transport_url': infrastructure.transport_url(where)},
+        'pods': {'capsule_runtime': runtime},
         'agent': {'state_path': where.data / 'agent'},
         'kubernetes': {'kubeconfig': keys.kubeconfig('agent')},
         'node': {'name': settings.NODE},
@@ -82,7 +89,6 @@ class Agent:
         self._run = runner
         self._supervisor = supervisor
         self._kubectl = kubectl
-        self._venv = where.checkout / '.venv'
 
     def server(self, extra: Sequence[Path] = (),
                health: servers.Health | None = None) -> servers.Server:
@@ -90,7 +96,7 @@ class Agent:
         files = [self._where.etc / 'zun-vk.conf', *extra]
         return servers.Server(
             NAME,
-            (str(self._venv / 'bin' / 'zun-vk-agent'),
+            (str(worker.programs(self._where) / 'zun-vk-agent'),
              *(f'--config-file={path}' for path in files)),
             health or (lambda: node_ready(self._keys)),
             after=('zun-api', 'placement', 'neutron', 'kube-apiserver'),
@@ -104,8 +110,8 @@ class Agent:
     def prepare(self) -> None:
         """Its environment, configuration and rights."""
         log = self._where.log('agent-prepare')
-        if not (self._venv / 'bin' / 'zun-vk-agent').exists():
-            self._run.run((self._where.checkout / 'tools' / 'venv',), log)
+        if not (worker.programs(self._where) / 'zun-vk-agent').exists():
+            worker.prepare(self._where, self._run)
         tenant = seed.tenant(identity.OpenStack(self._where, 'demo'))
         paths.write_private(
             self._where.etc / 'zun-vk.conf',

@@ -22,6 +22,7 @@ import os
 from pathlib import Path
 import shlex
 
+from devcloud import capsule_driver
 from devcloud import cloud as clouds
 from devcloud import control_plane
 from devcloud import hosts
@@ -83,11 +84,25 @@ class Devcloud:
         """'' when the virtual node is Ready, else why it is not."""
         return clouds.agent.node_ready(self._cloud().keys)
 
-    def up(self) -> None:
-        """Have everything but the agent run."""
+    @property
+    def capsule_driver(self) -> str:
+        """What runs capsules on the hosts."""
+        return capsule_driver.chosen(self.paths)
+
+    def choose_capsule_driver(self, name: str) -> None:
+        """Have another one from the next start of a cloud that is down."""
         cloud = self._cloud()
         with cloud.locked():
-            cloud.up()
+            capsule_driver.choose(self.paths, name)
+
+    def up(self, driver: str = '') -> None:
+        """Have everything but the agent run.
+
+        :param driver: the capsule driver from now on; '' for the one before
+        """
+        cloud = self._cloud()
+        with cloud.locked():
+            cloud.up(driver)
 
     def pid(self, name: str) -> int | None:
         """The pid of a server (or of the agent: AGENT), if it runs."""

@@ -21,6 +21,7 @@ import sys
 
 from devcloud import api
 from devcloud import binaries
+from devcloud import capsule_driver
 from devcloud import cloud as clouds
 from devcloud import commands
 from devcloud import errors
@@ -40,8 +41,12 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, words: str) -> argparse.ArgumentParser:
         return parts.add_parser(name, help=words, description=words)
 
-    add('up', 'install what is missing, start everything (not the agent), '
-        'wait until it is healthy; may be repeated')
+    bring = add('up', 'install what is missing, start everything (not the '
+                'agent), wait until it is healthy; may be repeated')
+    bring.add_argument('--capsule-driver', choices=capsule_driver.NAMES,
+                       default='', help='what runs capsules on the hosts, '
+                       'from now on; at first '
+                       f'{capsule_driver.DEFAULT}')
     add('down', 'stop everything; data stay')
     add('wipe', 'stop everything and delete its data')
     add('status', 'a table of the servers')
@@ -73,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def up(cloud: clouds.Cloud, args) -> None:
-    cloud.up()
+    cloud.up(args.capsule_driver)
     cloud.screen.say('the cloud is up; next: devcloud/devcloud status, '
                      'eval "$(devcloud/devcloud env)"')
 
@@ -129,6 +134,7 @@ CHANGING = {'up': up, 'down': down, 'wipe': wipe, 'image': image,
 def show_status(where: paths.Paths, args) -> int:
     rows, well = status.rows(clouds.Cloud(where, progress.Screen()))
     print(status.table(status.TITLES, rows))
+    print(f'\ncapsule driver: {capsule_driver.chosen(where)}')
     return 0 if well else 1
 
 

@@ -24,10 +24,13 @@ import threading
 
 from devcloud import agent
 from devcloud import binaries
+from devcloud import capsule_driver
 from devcloud import commands
 from devcloud import control_plane
 from devcloud import errors
 from devcloud import hosts
+from devcloud import identity
+from devcloud import image_programs
 from devcloud import images
 from devcloud import infrastructure
 from devcloud import leftovers
@@ -40,11 +43,15 @@ from devcloud import progress
 from devcloud import seed
 from devcloud import servers
 from devcloud import virtualenv
+from devcloud import worker
+from devcloud import zun_hosts
 
 # Steps' names that servers come after are used in their tables, too
 PACKAGES = 'Debian packages'
 VENV = 'Python packages'
 KUBERNETES = 'Kubernetes programs'
+IMAGE_PROGRAMS = 'programs for images'
+OWN_PROGRAMS = 'zun-vk programs'
 
 
 class Cloud:
@@ -63,6 +70,8 @@ class Cloud:
         self.keys = pki.Pki(where, self._commands)
         self.images = images.Images(where)
         self._programs = binaries.Binaries(where, self._commands)
+        self._image_programs = image_programs.ImagePrograms(
+            where, self._commands)
         self._environment = virtualenv.openstack(where, self._commands)
 
     @functools.cached_property
@@ -88,7 +97,7 @@ class Cloud:
             *infrastructure.rabbit(self.where),
             infrastructure.registry(self.where),
             *openstack.table(self.where, venv),
-            *hosts.table(self.where, venv),
+            *zun_hosts.table(self.where, venv),
         ]
 
     def server(self, name: str) -> servers.Server:
@@ -118,14 +127,43 @@ class Cloud:
 
     # -- up
 
-    def up(self) -> None:
-        """Have everything run, whatever was there before."""
+    def up(self, driver: str = '') -> None:
+        """Have everything run, whatever was there before.
+
+        :param driver: the capsule driver from now on; '' for the one before
+        """
         need_root()
         self.where.make()
+        if driver and driver != capsule_driver.chosen(self.where):
+            self._switch(driver)
         for words in leftovers.Leftovers(
                 self.where, self.supervisor.processes).clear():
             self.screen.say(words)
         self._runner().run(self._all_steps())
+
+    def _switch(self, driver: str) -> None:
+        """Take another capsule driver; `up` starts what it needs.
+
+        :raises errors.DevcloudError: there are capsules, which it could
+            not delete
+        """
+        if self.supervisor.processes.pid('zun-api'):
+            admin = identity.OpenStack(self.where, 'admin')
+            left = admin.zun.must(
+                'GET', '/capsules/?all_projects=1').json()['capsules']
+            if left:
+                raise errors.DevcloudError(
+                    f'there are {len(left)} capsules of the driver '
+                    f'{capsule_driver.chosen(self.where)}')
+        kept = {hosts.named('dockerd', host)
+                for host in hosts.names(self.where)}
+        venv = self._environment.path
+        ending = [self.agent.server(), *reversed(
+            [server for server in zun_hosts.table(self.where, venv)
+             if server.name not in kept])]
+        for server in ending:
+            self.supervisor.stop(server)
+        capsule_driver.choose(self.where, driver)
 
     def _runner(self) -> progress.Runner:
         return progress.Runner(self.screen, self._give_up)
@@ -152,8 +190,12 @@ class Cloud:
                  self._environment.log),
             step(KUBERNETES, self._have_programs, (PACKAGES,),
                  self._programs.log),
+            # Not at the same time: they have most of their sources in common
+            step(IMAGE_PROGRAMS, self._image_programs.ensure, (KUBERNETES,),
+                 self._image_programs.log),
             step('keys', self.keys.make, (PACKAGES, KUBERNETES)),
             step('configuration', self._configure, (PACKAGES,)),
+            *self._own_programs(),
             step('database files', functools.partial(
                 infrastructure.make_database_files, self.where,
                 self._commands), (PACKAGES,)),
@@ -162,6 +204,14 @@ class Cloud:
                 ('mariadb',)),
         ]
 
+    def _own_programs(self) -> list[progress.Step]:
+        if capsule_driver.chosen(self.where) != 'zun_vk':
+            return []
+        return [progress.Step(
+            OWN_PROGRAMS, functools.partial(
+                worker.prepare, self.where, self._commands), (PACKAGES,),
+            self.where.log('zun-vk-venv'), quiet=True)]
+
     def _install_packages(self) -> None:
         packages.install(self._commands, self.where.log('packages'))
         infrastructure.need_programs()
@@ -169,13 +219,16 @@ class Cloud:
     def _have_programs(self) -> None:
         if not self.supervisor.processes.pid('kube-apiserver'):
             self.binaries = self._programs.ensure()
-        link_program(self.where.bin, self.binaries / 'kubectl')
+        paths.link(self.where.bin / 'kubectl', self.binaries / 'kubectl')
 
     def _configure(self) -> None:
         venv = self._environment.path
         infrastructure.write_configuration(self.where)
         openstack.write_configuration(self.where, venv)
-        hosts.write_configuration(self.where, venv)
+        zun_hosts.write_configuration(self.where, venv)
+
+    def _push_for_kubernetes(self) -> None:
+        self.images.push_for_kubernetes(self._image_programs.folder)
 
     def _tables(self) -> list[progress.Step]:
         venv = self._environment.path
@@ -191,7 +244,7 @@ class Cloud:
         def step(name, action, *after):
             return progress.Step(name, action, after, quiet=True)
 
-        venv = self._environment.path / 'bin' / 'openstack'
+        client = self._environment.path / 'bin' / 'openstack'
         return [
             step('accounts', functools.partial(seed.accounts, self.where),
                  'keystone'),
@@ -200,19 +253,26 @@ class Cloud:
             step('quotas', functools.partial(seed.quotas, self.where),
                  'accounts', 'neutron', 'zun-api'),
             step('own images', self.images.push_own, 'registry'),
+            step('images for Kubernetes', self._push_for_kubernetes,
+                 'registry', IMAGE_PROGRAMS),
             step('clients', functools.partial(
-                link_program, self.where.bin, venv), VENV),
+                paths.link, self.where.bin / client.name, client), VENV),
             step('Kubernetes ready', self._kubernetes_ready,
                  'kube-controller-manager'),
             *(step(f'containers on {host}', functools.partial(
                 hosts.revive, self.where, host),
                 hosts.named('dockerd', host))
               for host in hosts.names(self.where)),
-            *(step(f'images on {host}', functools.partial(
-                self.images.load_all, host), 'registry',
-                hosts.named('dockerd', host))
-              for host in hosts.names(self.where)),
+            *(self._images_step(host) for host in hosts.names(self.where)),
         ]
+
+    def _images_step(self, host: str) -> progress.Step:
+        after = ['registry', hosts.named('dockerd', host)]
+        if capsule_driver.has_containerd(self.where):
+            after.append(hosts.named('containerd', host))
+        return progress.Step(
+            f'images on {host}', functools.partial(
+                self.images.load_all, host), tuple(after), quiet=True)
 
     def _kubernetes_ready(self) -> None:
         for _ in range(300):
@@ -260,25 +320,24 @@ class Cloud:
         hosts.add(self.where, name, zone)
         self._configure()
         self._runner().run([
-            *(self._start_step(server) for server in self.all_servers()
-              if server.name in (hosts.named('dockerd', name),
-                                 hosts.named('zun-compute', name))),
-            progress.Step(f'images on {name}', functools.partial(
-                self.images.load_all, name),
-                (hosts.named('dockerd', name),), quiet=True)])
+            *map(self._start_step, self._servers_on(name)),
+            self._images_step(name)])
+
+    def _servers_on(self, host: str) -> list[servers.Server]:
+        return zun_hosts.on_host(
+            self.where, self._environment.path, host,
+            identity.OpenStack(self.where, 'admin'))
 
     def remove_host(self, name: str) -> None:
         """Have an added host no more."""
         need_root()
         if name not in hosts.names(self.where)[1:]:
             raise errors.DevcloudError(f'{name} is not an added host')
-        for server in ('zun-compute', 'dockerd'):
-            self.stop(hosts.named(server, name))
+        for server in reversed(self._servers_on(name)):
+            self.supervisor.stop(server)
         hosts.forget(self.where, name)
-        folders = [self.where.data / f'docker-{name}',
-                   self.where.run / f'docker-{name}']
-        leftovers.unmount(folders)
-        for folder in folders:
+        leftovers.Leftovers(self.where, self.supervisor.processes).clear()
+        for folder in zun_hosts.folders(self.where, name):
             shutil.rmtree(folder, ignore_errors=True)
 
     # -- down
@@ -343,17 +402,6 @@ def start_order(steps: Iterable[progress.Step]) -> dict[str, set[str]]:
     for name in direct:
         before(name)
     return found
-
-
-def link_program(folder: Path, program: Path) -> None:
-    """Have a program in the folder that `devcloud env` puts on PATH."""
-    link = folder / program.name
-    if link.is_symlink() and Path(os.readlink(link)) == program:
-        return
-    new = folder / f'.{program.name}.new'
-    new.unlink(missing_ok=True)
-    new.symlink_to(program)
-    new.replace(link)
 
 
 def need_root() -> None:

@@ -9,26 +9,23 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The Zun hosts of the machine: each a dockerd and a zun-compute.
+"""The Zun hosts of the machine: which there are and how they are.
 
 The first host bears the machine's name. Others are the same machine under
 another name: Zun knows a host by the name that dockerd reports, so theirs
 runs in a UTS namespace of its own. All share the network's bridge.
+zun_hosts.py has what runs on each.
 """
 
 from collections.abc import Mapping
 import datetime
 import json
-from pathlib import Path
 import re
 import socket
 
 from devcloud import errors
 from devcloud import identity
-from devcloud import openstack
 from devcloud import paths
-from devcloud import servers
-from devcloud import settings
 from devcloud import web
 
 NAME = re.compile(r'[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?')
@@ -131,61 +128,12 @@ def bridge_prefix(ident: str = '') -> str:
     return f'zvk{ident}'
 
 
-def write_configuration(where: paths.Paths, venv: Path) -> None:
-    """zun-compute's and dockerd's configuration of every host."""
-    paths.write_private(where.etc / 'dockerd.json', '{}\n')
-    zoned = zones(where)
-    for host in names(where):
-        own = where.data / f'zun-{host}'
-        (own / 'lock').mkdir(parents=True, exist_ok=True)
-        sections = openstack.zun(where, venv)
-        path = where.etc / f'zun-compute-{host}.conf'
-        sections['DEFAULT'].update(host=host, state_path=own)
-        if host in zoned:
-            sections['DEFAULT']['default_availability_zone'] = zoned[host]
-        sections['oslo_concurrency']['lock_path'] = own / 'lock'
-        sections['docker'] = {
-            'api_url': f'unix://{where.run / f"docker-{host}.sock"}',
-            'docker_remote_api_version': '1.40',
-        }
-        # Without sudo, which a minimal Debian has not; we are root
-        sections['privsep'] = {
-            'helper_command':
-                f'{venv}/bin/privsep-helper --config-file {path}'}
-        paths.write_private(path, settings.ini(sections))
-
-
-def table(where: paths.Paths, venv: Path) -> list[servers.Server]:
-    """The servers of all hosts."""
-    admin = identity.OpenStack(where, 'admin')
-    found = []
-    for host in names(where):
-        found.append(_dockerd(where, host))
-        found.append(_zun_compute(where, venv, host, admin))
-    return found
-
-
-def _dockerd(where: paths.Paths, host: str) -> servers.Server:
-    command: tuple[str, ...] = (
-        'dockerd', f'--config-file={where.etc / "dockerd.json"}',
-        f'--data-root={where.data / f"docker-{host}"}',
-        f'--exec-root={where.run / f"docker-{host}"}',
-        f'--pidfile={where.run / f"docker-{host}-own"}',
-        f'--host=unix://{where.run / f"docker-{host}.sock"}', '--group=0',
-        # Several dockerds would fight over docker0, and the FORWARD policy
-        # that dockerd sets would cut the bridges off
-        '--bridge=none', '--iptables=false', '--userland-proxy=false',
-        f'--registry-mirror={settings.url("registry")}',
-        # Knows every machine, and shows whose the containers are
-        '--exec-opt=native.cgroupdriver=cgroupfs',
-        f'--cgroup-parent=/{cgroup(where)}', '--shutdown-timeout=5')
-    if host != first():
-        command = ('unshare', '--uts', 'sh', '-c',
-                   'hostname "$0" && exec "$@"', host, *command)
-    return servers.Server(
-        named('dockerd', host), command,
-        servers.http_health(docker(where, host), '/_ping'),
-        after=('configuration',), stop_seconds=12)
+def machine(host: str) -> tuple[str, ...]:
+    """What goes before a command that has to bear the host's name."""
+    if host == first():
+        return ()
+    return ('unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"',
+            host)
 
 
 def revive(where: paths.Paths, host: str) -> None:
@@ -203,29 +151,6 @@ def revive(where: paths.Paths, host: str) -> None:
         found = peer.must('GET', f'/containers/{row["Id"]}/json').json()
         if found['HostConfig']['RestartPolicy']['Name'] == 'always':
             peer.call('POST', f'/containers/{row["Id"]}/start')
-
-
-def _zun_compute(where, venv, host, admin) -> servers.Server:
-    name = named('zun-compute', host)
-    log = where.run / f'{name}.pid'
-
-    def check() -> str:
-        try:
-            return well(admin, host, log.stat().st_mtime)
-        except (*web.UNREACHABLE, errors.DevcloudError) as error:
-            return f'no answer ({type(error).__name__})'
-
-    return servers.Server(
-        name,
-        (str(venv / 'bin' / 'python'), '-m', 'devcloud_drivers.compute',
-         f'--config-file={where.etc / f"zun-compute-{host}.conf"}'),
-        check,
-        after=('zun-api', 'placement', 'neutron', named('dockerd', host),
-               'accounts'),
-        env={'PYTHONPATH': str(openstack.DRIVERS),
-             'DEVCLOUD_BRIDGE_PREFIX': bridge_prefix(where.ident),
-             'DEVCLOUD_ZUN_REPORT': str(openstack.ZUN_REPORT)},
-        stop_seconds=8)
 
 
 def well(admin: identity.OpenStack, host: str, since: float) -> str:

@@ -9,161 +9,40 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Images: made of busybox-static, kept in the registry, put on the hosts.
+"""Images: in the devcloud's registry, and from there on the hosts.
 
 The registry stands in for docker.io: dockerd asks it first for names
 without a registry of their own. Images of other registries' names are kept
-there too, under a path that begins with that registry, and tagged on every
+there too, under a path that begins with that registry. containerd knows to
+ask for them there; for dockerd, which does not, they are tagged on every
 host, where IfNotPresent finds them.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
-from dataclasses import dataclass
 import gzip
 import hashlib
 import io
 import json
 from pathlib import Path
-import re
-import subprocess
 import tarfile
 from typing import IO
 import urllib.parse
 
+from devcloud import capsule_driver
+from devcloud import containerd
 from devcloud import errors
 from devcloud import hosts
 from devcloud import infrastructure
+from devcloud import own_images
 from devcloud import paths
+from devcloud import references
 from devcloud import web
 
-BUSYBOX = Path('/bin/busybox')
 MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
 CONFIG = 'application/vnd.docker.container.image.v1+json'
 LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
-FOLDERS = ('bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr',
-           'usr/bin', 'var', 'var/run', 'var/www')
-PART = r'[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
-NAME = re.compile(r'(?:[a-zA-Z0-9][a-zA-Z0-9-]*\.)*[a-zA-Z0-9][a-zA-Z0-9-]*'
-                  rf'(?::[0-9]+)?(?:/{PART})+'
-                  r':\w[\w.-]{0,127}', re.ASCII)
-# The sandbox of each capsule: ends on SIGTERM, so deletion is quick
-PAUSE = ['/bin/sh', '-c', 'trap exit TERM INT; while :; do sleep 3600 & '
-         'wait $!; done']
-OWN = {'busybox:latest': ['sh'], 'zun-vk-devcloud/pause:latest': PAUSE}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """An image's name, complete: registry, path and tag."""
-
-    registry: str
-    path: str
-    tag: str
-
-    def __str__(self) -> str:
-        return f'{self.registry}/{self.path}:{self.tag}'
-
-    @property
-    def repository(self) -> str:
-        """Where the devcloud's registry keeps it."""
-        if self.registry == 'docker.io':
-            return self.path
-        return f'{self.registry.replace(":", "-")}/{self.path}'
-
-
-def parse(name: str) -> Reference:
-    """Complete a name as docker does.
-
-    :raises errors.DevcloudError: no name, or one with a digest
-    """
-    rest, tag = name, 'latest'
-    if ':' in name.rsplit('/', 1)[-1]:
-        rest, tag = name.rsplit(':', 1)
-    first, slash, path = rest.partition('/')
-    if not slash or not (first == 'localhost' or set(first) & set('.:')):
-        first, path = 'docker.io', rest
-    if first == 'docker.io' and '/' not in path:
-        path = f'library/{path}'
-    reference = Reference(first, path, tag)
-    if not NAME.fullmatch(str(reference)):
-        raise errors.DevcloudError(f'{name!r} is not an image name')
-    return reference
-
-
-def layer(program: bytes, applets: list[str]) -> bytes:
-    """A root file system of busybox, as a tar; always the same bytes."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode='w') as archive:
-        for folder in FOLDERS:
-            entry = tarfile.TarInfo(folder)
-            entry.type = tarfile.DIRTYPE
-            entry.mode = 0o1777 if folder == 'tmp' else 0o755
-            archive.addfile(entry)
-        _add(archive, 'bin/busybox', program, 0o755)
-        for applet in sorted(set(applets) - {'busybox'}):
-            entry = tarfile.TarInfo(f'bin/{applet}')
-            entry.type = tarfile.SYMTYPE
-            entry.linkname = 'busybox'
-            archive.addfile(entry)
-        _add(archive, 'etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n'
-             b'nobody:x:65534:65534:nobody:/home:/bin/false\n', 0o644)
-        _add(archive, 'etc/group', b'root:x:0:\nnogroup:x:65534:\n', 0o644)
-    return made.getvalue()
-
-
-def _add(archive: tarfile.TarFile, name: str, data: bytes,
-         mode: int = 0o644) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(data)
-    entry.mode = mode
-    archive.addfile(entry, io.BytesIO(data))
-
-
-def archive(reference: Reference, rootfs: bytes, command: list[str]) -> bytes:
-    """An image of one layer, as `docker save` writes it."""
-    config = json.dumps({
-        'architecture': 'amd64', 'os': 'linux',
-        'config': {'Cmd': command,
-                   'Env': ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']},
-        'rootfs': {'type': 'layers', 'diff_ids': [digest(rootfs)]},
-        'history': [{'created_by': 'zun-vk devcloud'}],
-    }).encode()
-    name = f'{hashlib.sha256(config).hexdigest()}.json'
-    manifest = [{'Config': name, 'RepoTags': [str(reference)],
-                 'Layers': ['layer.tar']}]
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode='w') as tar:
-        _add(tar, name, config)
-        _add(tar, 'layer.tar', rootfs)
-        _add(tar, 'manifest.json', json.dumps(manifest).encode())
-    return made.getvalue()
-
-
-def digest(data: bytes) -> str:
-    return f'sha256:{hashlib.sha256(data).hexdigest()}'
-
-
-def make_own(where: paths.Paths) -> dict[str, Path]:
-    """The devcloud's own images as archives in the cache, by name."""
-    program = BUSYBOX.read_bytes()
-    applets = subprocess.run([BUSYBOX, '--list'], capture_output=True,
-                             text=True, check=True).stdout.split()
-    folder = where.cache / 'images'
-    folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(program + json.dumps(OWN).encode()).hexdigest()[:12]
-    made = {}
-    for name, command in OWN.items():
-        reference = parse(name)
-        base = reference.path.replace('/', '_')
-        path = folder / f'{base}-{key}.tar'
-        if not path.exists():
-            new = path.with_suffix('.new')
-            new.write_bytes(
-                archive(reference, layer(program, applets), command))
-            new.rename(path)
-        made[name] = path
-    return made
 
 
 class Images:
@@ -181,15 +60,22 @@ class Images:
 
     def push_own(self) -> None:
         """Have the devcloud's own images in the registry."""
-        for name, path in make_own(self._where).items():
-            self.push(parse(name), path)
+        self._push_all(own_images.PLAIN)
+
+    def push_for_kubernetes(self, programs: Path) -> None:
+        """Have those in the registry that need programs built before."""
+        self._push_all(own_images.for_kubernetes(programs))
+
+    def _push_all(self, wanted: Iterable[own_images.Image]) -> None:
+        for name, path in own_images.make(self._where, wanted).items():
+            self.push(references.parse(name), path)
 
     def add(self, name: str, path: Path) -> None:
         """Make an archive known under a name to every host, now and later.
 
         :raises errors.DevcloudError: bad name or archive
         """
-        reference = parse(name)
+        reference = references.parse(name)
         self.push(reference, path)
         if str(reference) not in self.names():
             paths.write_private(
@@ -203,10 +89,19 @@ class Images:
         for name in self.names():
             quoted = urllib.parse.quote(name, safe='')
             if not docker.call('GET', f'/images/{quoted}/json').ok:
-                self.load(host, parse(name))
+                self._load_docker(host, references.parse(name))
+        if capsule_driver.has_containerd(self._where):
+            there = containerd.images(self._where, host)
+            for name in set(self.names()) - there:
+                containerd.pull(self._where, host, name)
 
-    def load(self, host: str, reference: Reference) -> None:
-        """Pull an image from our registry and tag it with its own name."""
+    def load(self, host: str, reference: references.Reference) -> None:
+        """Have an image of our registry on a host, under its own name."""
+        self._load_docker(host, reference)
+        if capsule_driver.has_containerd(self._where):
+            containerd.pull(self._where, host, str(reference))
+
+    def _load_docker(self, host: str, reference: references.Reference) -> None:
         docker = hosts.docker(self._where, host)
         address = infrastructure.REGISTRY.url.partition('//')[2]
         source = f'{address}/{reference.repository}'
@@ -222,7 +117,7 @@ class Images:
             'tag': reference.tag})
         docker.must('POST', f'/images/{name}/tag?{query}')
 
-    def push(self, reference: Reference, path: Path) -> None:
+    def push(self, reference: references.Reference, path: Path) -> None:
         """Put an archive into the registry under a name.
 
         :raises errors.DevcloudError: not an archive of exactly one image
@@ -241,8 +136,10 @@ class Images:
         infrastructure.REGISTRY.must(
             'PUT', f'/v2/{reference.repository}/manifests/{reference.tag}',
             json.dumps(manifest).encode(), {'Content-Type': MANIFEST})
+        containerd.stand_in(self._where, reference.registry,
+                            reference.prefix)
 
-    def _push_parts(self, reference: Reference,
+    def _push_parts(self, reference: references.Reference,
                     tar: tarfile.TarFile) -> dict:
         described = json.load(_member(tar, 'manifest.json'))
         if len(described) != 1:
@@ -255,7 +152,7 @@ class Images:
                        for name in described[0]['Layers']],
         }
 
-    def _layer(self, reference: Reference, tar: tarfile.TarFile,
+    def _layer(self, reference: references.Reference, tar: tarfile.TarFile,
                name: str) -> dict:
         stream = _member(tar, name)
         packed = stream.read(2) == b'\x1f\x8b'
@@ -266,7 +163,7 @@ class Images:
         with _zipped(stream) as small:
             return self._blob(reference, small, kind)
 
-    def _blob(self, reference: Reference, stream: IO[bytes],
+    def _blob(self, reference: references.Reference, stream: IO[bytes],
               kind: str) -> dict:
         hashed, size = hashlib.sha256(), 0
         while block := stream.read(1 << 20):

@@ -166,8 +166,9 @@ def need_programs() -> None:
     """
     folders = '/usr/sbin:/usr/bin:/sbin:/bin'
     gone = [name for name in ('mariadbd', 'mariadb-install-db', 'epmd',
-                              'docker-registry', 'dockerd', 'lspci',
-                              'unshare', 'ip', 'openssl')
+                              'docker-registry', 'dockerd', 'containerd',
+                              'ctr', 'runc', 'lspci', 'unshare', 'ip',
+                              'openssl')
             if not shutil.which(name, path=folders)]
     if not Path('/usr/lib/rabbitmq/bin/rabbitmq-server').exists():
         gone.append('rabbitmq-server')

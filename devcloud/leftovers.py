@@ -25,9 +25,11 @@ import shutil
 import signal
 import subprocess
 
+from devcloud import containerd
 from devcloud import hosts
 from devcloud import paths
 from devcloud import processes
+from devcloud import worker
 
 NET = Path('/sys/class/net')
 CGROUPS = Path('/sys/fs/cgroup')
@@ -91,11 +93,17 @@ def unescape(text: str) -> str:
     return re.sub(r'\\([0-7]{3})', lambda m: chr(int(m[1], 8)), text)
 
 
-def mounts_below(folders: Iterable[Path], mountinfo: str) -> list[str]:
-    """Mount points inside these folders, the innermost first."""
+def mounts_below(folders: Iterable[Path], mountinfo: str,
+                 spared: Iterable[Path] = ()) -> list[str]:
+    """Mount points inside these folders, the innermost first.
+
+    :param spared: but not those inside these
+    """
     points = [unescape(line.split()[4]) for line in mountinfo.splitlines()]
-    prefixes = tuple(f'{folder}/' for folder in folders)
-    inside = [point for point in points if point.startswith(prefixes)]
+    prefixes, others = (tuple(f'{folder}/' for folder in each)
+                        for each in (folders, spared))
+    inside = [point for point in points
+              if point.startswith(prefixes) and not point.startswith(others)]
     return sorted(inside, key=len, reverse=True)
 
 
@@ -136,16 +144,22 @@ class Leftovers:
         records = processes.Processes(folder, '')
         found = [record for name in records.names()
                  if (record := records.record(name)) and record.alive()]
-        sessions = [pid for record in found for pid in record.session()]
+        # With what containerd's shims started: once these are gone, nothing
+        # tells whose it was
+        sessions = descendants(
+            [pid for record in found for pid in record.session()],
+            dict(processes.all_stats()))
         descriptors = [processes.send(record.pid, record.start,
                                       signal.SIGTERM) for record in found]
         processes.wait_gone([fd for fd in descriptors if fd is not None], 12)
-        processes.kill_all(sessions)
+        processes.kill_all(sorted(sessions))
         owner = folder / 'state-dir'
         state = owner.read_text().strip() if owner.exists() else ''
         if state:
             self._kill_marked(state, set())
         unmounted = unmount([folder, *data_folders(state)])
+        for entry in folder.glob('containerd-*/'):
+            containerd.forget(entry)
         shutil.rmtree(folder, ignore_errors=True)
         if not (found or unmounted):
             return []
@@ -168,7 +182,7 @@ class Leftovers:
         kept = {pid for pid, stat in stats.items()
                 if stat.session in leaders}
         kept |= {pid for pid in stats
-                 if mentions(pid, self._live_docker_folders())}
+                 if mentions(pid, self._live_runtimes())}
         kept = descendants({*kept, *leaders, os.getpid()}, stats)
         lost = {pid for pid, owner in self._marked_here().items()
                 if owner == state and pid in stats and pid not in kept}
@@ -190,45 +204,80 @@ class Leftovers:
                 for pid, state in marked().items()
                 if namespaces(pid) not in (here, set())}
 
-    def _live_docker_folders(self) -> list[Path]:
-        """The exec-roots of our running dockerds.
+    def _lives(self, server: str, host: str) -> bool:
+        return self._live.pid(hosts.named(server, host)) is not None
 
-        Their containerd and its shims are in sessions of their own and may
-        be PID 1's children; what they have in common is this path.
+    def _live_runtimes(self) -> list[Path]:
+        """The folders under /run of our running dockerds and containerds.
+
+        Shims may be in sessions of their own and PID 1's children; what
+        those of one runtime have in common is this path.
         """
-        return [self._where.run / f'docker-{host}'
-                for host in hosts.names(self._where)
-                if self._live.pid(hosts.named('dockerd', host))]
+        found = []
+        for host in hosts.names(self._where):
+            if self._lives('dockerd', host):
+                found.append(self._where.run / f'docker-{host}')
+            if self._lives('containerd', host):
+                found.append(containerd.state(self._where, host))
+        return found
+
+    def _live_folders(self) -> list[Path]:
+        """Where what runs has its mounts."""
+        found = self._live_runtimes()
+        for host in hosts.names(self._where):
+            if self._lives('dockerd', host):
+                found.append(self._where.data / f'docker-{host}')
+            if self._lives('containerd', host):
+                found.append(containerd.data(self._where, host))
+            if self._has_pods(host):
+                found += worker.folders(self._where, host)
+        return found
+
+    def _has_pods(self, host: str) -> bool:
+        return (self._lives('containerd', host)
+                or self._lives(worker.NAME, host))
 
     def _clear_own(self) -> list[str]:
-        done = []
-        known = {name: self._live.pid(name) for name in self._live.names()}
-        docker_lives = any(pid for name, pid in known.items()
-                           if name.startswith('dockerd'))
-        for name, pid in known.items():
-            if pid is None:
+        for name in self._live.names():
+            if self._live.pid(name) is None:
                 (self._where.run / f'{name}.pid').unlink(missing_ok=True)
         kept = self._elsewhere() - {self._where.ident}
-        if docker_lives:
+        if self._live_runtimes():
             kept.add(self._where.ident)
         delete_cgroups(kept)
-        if not docker_lives:
-            unmounted = unmount([self._where.run,
-                                 *data_folders(str(self._where.state))])
-            done += [f'unmounted {unmounted} mounts'] * bool(unmounted)
-            self._forget_docker()
+        unmounted = unmount([self._where.run,
+                             *data_folders(str(self._where.state))],
+                            self._live_folders())
+        done = [f'unmounted {unmounted} mounts'] * bool(unmounted)
+        self._forget_runtimes()
         return done + delete_bridges(kept)
 
-    def _forget_docker(self) -> None:
-        """Remove what a killed dockerd would stumble over.
+    def _forget_runtimes(self) -> None:
+        """Remove what the next start of a killed one would stumble over.
 
-        Its pid may be somebody else's by now: then it refuses to start.
+        A pid that dockerd noted down may be somebody else's by now: then it
+        refuses to start. Pods are gone as by a reboot.
         """
+        live = self._live_folders()
+        spared = {f'{one.name}{end}' for one in live
+                  for end in ('', '.sock', '-own')}
         for entry in self._where.run.glob('docker-*'):
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+            if entry.name not in spared:
+                remove(entry)
+        for entry in self._where.run.glob('containerd-*/'):
+            if entry not in live:
+                containerd.forget(entry)
+        for entry in self._where.run.glob(f'{worker.NAME}-*/'):
+            if entry not in live:
+                remove(entry)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def data_folders(state: str) -> list[Path]:
@@ -236,10 +285,10 @@ def data_folders(state: str) -> list[Path]:
     return [Path(state) / 'data'] if state else []
 
 
-def unmount(folders: list[Path]) -> int:
-    """Unmount what is mounted inside these folders."""
+def unmount(folders: list[Path], spared: Iterable[Path] = ()) -> int:
+    """Unmount what is mounted inside these folders, but not in those."""
     mountinfo = (processes.PROC / 'self/mountinfo').read_text()
-    points = mounts_below(folders, mountinfo)
+    points = mounts_below(folders, mountinfo, spared)
     for point in points:
         # Lazily: whoever still used it was just killed
         subprocess.run(['umount', '--lazy', point], check=False,

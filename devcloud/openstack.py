@@ -11,9 +11,10 @@
 # under the License.
 """Keystone, Placement, Neutron and zun-api: configuration and servers.
 
-zun-compute, one for each host, is in hosts.py.
+zun-compute, one for each host, is in zun_hosts.py.
 """
 
+import configparser
 from pathlib import Path
 import shlex
 
@@ -110,7 +111,6 @@ def zun(where: paths.Paths, venv: Path) -> dict[str, dict]:
             'my_ip': settings.HOST,
             'transport_url': infrastructure.transport_url(where),
             'container_driver': 'docker',
-            'capsule_driver': 'docker',
             'image_driver_list': 'docker',
             'default_image_driver': 'docker',
             'sandbox_image': 'zun-vk-devcloud/pause:latest',
@@ -142,6 +142,13 @@ def zun(where: paths.Paths, venv: Path) -> dict[str, dict]:
         'keystone_authtoken': middleware(where, 'zun'),
         'keystone_auth': credentials(where, 'zun'),
     }
+
+
+def entry_points(setup: Path, group: str) -> str:
+    """The entry points of a group that a setup.cfg declares, as lines."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(setup)
+    return parser.get('entry_points', group, fallback='').strip()
 
 
 def write_configuration(where: paths.Paths, venv: Path) -> None:

@@ -31,6 +31,7 @@ PACKAGES = {
     'busybox-static': (),
     'ca-certificates': (),
     'containerd': ('containerd.service',),
+    'containernetworking-plugins': (),      # the CNI plugin loopback
     'docker-registry': ('docker-registry.service',),
     'docker.io': ('docker.service', 'docker.socket'),
     'iproute2': (),

@@ -109,3 +109,13 @@ def write_private(path: Path, text: str) -> None:
     with open(descriptor, 'w') as stream:
         stream.write(text)
     new.replace(path)
+
+
+def link(path: Path, target: Path) -> None:
+    """Have a symbolic link there, whatever it pointed to before."""
+    if path.is_symlink() and Path(os.readlink(path)) == target:
+        return
+    new = path.with_name(f'.{path.name}.new')
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(path)

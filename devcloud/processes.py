@@ -198,11 +198,12 @@ class Processes:
         child.returncode = 0
         return record
 
-    def stop(self, name: str, seconds: float,
-             number: signal.Signals = signal.SIGTERM) -> bool:
+    def stop(self, name: str, seconds: float, *,
+             outlived: bool = False) -> bool:
         """End a process, and then whatever it left in its session.
 
         :param seconds: how long it may take before SIGKILL
+        :param outlived: leave the others of its session alone
         :returns: True if it ended by itself in time
         """
         record = self.record(name)
@@ -210,10 +211,14 @@ class Processes:
             return True
         descriptor = None
         if record.boot == boot_id():
-            descriptor = send(record.pid, record.start, number)
+            descriptor = send(record.pid, record.start,
+                              signal.SIGTERM)
         if descriptor is not None:
             wait_gone([descriptor], seconds)
         in_time = not record.alive()
-        kill_all(record.session())
+        if not outlived:
+            kill_all(record.session())
+        elif not in_time:
+            kill_all([record.pid])
         (self.folder / f'{name}.pid').unlink(missing_ok=True)
         return in_time

@@ -39,6 +39,7 @@ class Server:
     :param after: servers and steps that must be done before it starts
     :param seconds: how long it may take until it is healthy
     :param stop_seconds: how long it may take to end after SIGTERM
+    :param outlived: what it started goes on when it ends, as containers do
     """
 
     name: str
@@ -49,6 +50,7 @@ class Server:
     ports: tuple[str, ...] = ()
     seconds: float = 90
     stop_seconds: float = 8
+    outlived: bool = False
 
 
 def http_health(peer: web.Peer | Callable[[], web.Peer], path: str,
@@ -158,4 +160,5 @@ class Supervisor:
 
     def stop(self, server: Server) -> bool:
         """End a server; True if it ended in time by itself."""
-        return self.processes.stop(server.name, server.stop_seconds)
+        return self.processes.stop(server.name, server.stop_seconds,
+                                   outlived=server.outlived)

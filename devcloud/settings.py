@@ -38,6 +38,7 @@ PORTS = {
     'placement': 17778,
     'neutron': 17696,
     'zun-api': 17517,
+    'zun-cni-daemon': 17036,
     'etcd': 17379,
     'etcd-peer': 17380,
     'kube-apiserver': 17443,

@@ -26,10 +26,9 @@ import hashlib
 import io
 import json
 from pathlib import Path
-import subprocess
 import tarfile
 
-from devcloud import images
+from devcloud import own_images
 from devcloud import paths
 from devcloud.conformance import programs
 
@@ -107,7 +106,7 @@ RECIPES = (
     Recipe((f'{TESTS}/nonroot:1.5',), {'Cmd': ['sh'], 'User': '1234'}),
     Recipe((f'{TESTS}/nonewprivs:1.4',), {'Cmd': ['nnp']},
            files={'/usr/local/bin/nnp': File('nnp', 0o6755)}),
-    Recipe((f'{PUBLISHED}/pause:3.10.2',), {'Entrypoint': images.PAUSE}),
+    Recipe((f'{PUBLISHED}/pause:3.10.2',), {'Entrypoint': list(own_images.DOCKER_PAUSE)}),
 )
 
 
@@ -137,7 +136,7 @@ def archive(name: str, layers: list[bytes],
         'architecture': 'amd64', 'os': 'linux',
         'config': {'Env': [PATH], **config},
         'rootfs': {'type': 'layers',
-                   'diff_ids': [images.digest(data) for data in layers]},
+                   'diff_ids': [own_images.digest(data) for data in layers]},
         'history': [{'created_by': 'zun-vk devcloud'} for _ in layers],
     }, sort_keys=True).encode()
     parts = [f'layer{number}.tar' for number in range(len(layers))]
@@ -161,10 +160,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes,
 
 def busybox() -> bytes:
     """The layer that all have."""
-    applets = subprocess.run(
-        [images.BUSYBOX, '--list'], capture_output=True, text=True,
-        check=True, timeout=30).stdout.split()
-    return images.layer(images.BUSYBOX.read_bytes(), applets)
+    return own_images.layer(own_images.busybox(), own_images.FOLDERS)
 
 
 def make(where: paths.Paths, built: programs.Programs) -> dict[str, Path]:

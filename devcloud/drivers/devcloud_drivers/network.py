@@ -17,13 +17,13 @@ its Neutron port. Hosts of the same machine share the bridge, whose name
 says which devcloud it belongs to.
 """
 
-import os
-
 from oslo_log import log as logging
 from zun import conf as zun_conf
 from zun import objects
 from zun.common import exception
 from zun.network import kuryr_network
+
+from devcloud_drivers import vif
 
 CONF = zun_conf.CONF
 LOG = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class BridgeNetwork(kuryr_network.KuryrNetwork):
         if subnet.get('gateway_ip'):
             pool['Gateway'] = subnet['gateway_ip']
         found = self._zun_network(neutron_net_id)
-        bridge = os.environ['DEVCLOUD_BRIDGE_PREFIX'] + neutron_net_id[:8]
+        bridge = vif.bridge_name(neutron_net_id)
         docker_network = self._docker_network(neutron_net_id, bridge, pool)
         found.network_id = docker_network['Id']
         found.save()

@@ -21,6 +21,7 @@ from devcloud import openstack
 from devcloud import progress
 from devcloud import settings
 from devcloud import status
+from devcloud import zun_hosts
 from zun_vk.tests.unit.devcloud import base
 
 VENV = Path('/venv')
@@ -115,7 +116,7 @@ class HostsTestCase(base.TestCase):
                               name)
 
     def test_zun_compute_bears_the_name_that_its_dockerd_reports(self):
-        hosts.write_configuration(self.where, VENV)
+        zun_hosts.write_configuration(self.where, VENV)
         for host in hosts.names(self.where):
             path = self.where.etc / f'zun-compute-{host}.conf'
             lines = path.read_text().splitlines()
@@ -126,7 +127,7 @@ class HostsTestCase(base.TestCase):
 
     def test_another_host_runs_in_a_uts_namespace_of_its_own(self):
         commands = {server.name: server.command
-                    for server in hosts.table(self.where, VENV)}
+                    for server in zun_hosts.table(self.where, VENV)}
         self.assertEqual('dockerd', commands['dockerd'][0])
         self.assertEqual(('unshare', '--uts'), commands['dockerd-two'][:2])
         self.assertIn('zun-compute-two', commands)

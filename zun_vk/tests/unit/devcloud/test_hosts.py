@@ -19,6 +19,7 @@ from oslotest import base as test_base
 from devcloud import errors
 from devcloud import hosts
 from devcloud import identity
+from devcloud import zun_hosts
 from zun_vk.tests.unit.devcloud import base
 
 
@@ -53,7 +54,7 @@ class AddTestCase(base.TestCase):
         self.where.make()
 
     def _zone_in_configuration(self, host):
-        hosts.write_configuration(self.where, self.tmp / 'venv')
+        zun_hosts.write_configuration(self.where, self.tmp / 'venv')
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(self.where.etc / f'zun-compute-{host}.conf')
         return parser.get('DEFAULT', 'default_availability_zone',

@@ -9,12 +9,15 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import gzip
 import io
 import json
 import tarfile
 
 from devcloud import errors
 from devcloud import images
+from devcloud import own_images
+from devcloud import references
 from zun_vk.tests.unit.devcloud import base
 
 
@@ -31,31 +34,35 @@ class ReferenceTestCase(base.TestCase):
                 ('quay.io/me/it:v1', 'quay.io/me/it:v1'),
                 ('localhost/it', 'localhost/it:latest'),
                 ('registry:5000/it:2', 'registry:5000/it:2')):
-            self.assertEqual(full, str(images.parse(name)))
+            self.assertEqual(full, str(references.parse(name)))
 
     def test_what_is_no_name_is_refused(self):
         for name in ('', ':', 'a b', 'UPPER', 'it:', 'it@sha256:00', '/it',
                      'it/', 'a//b', '../it', 'it:a/b:', 'it\n'):
-            self.assertRaises(errors.DevcloudError, images.parse, name)
+            self.assertRaises(errors.DevcloudError, references.parse, name)
 
     def test_the_registry_stands_in_for_docker_io(self):
         self.assertEqual('library/busybox',
-                         images.parse('busybox').repository)
+                         references.parse('busybox').repository)
 
     def test_foreign_registries_have_a_folder_of_their_own(self):
         self.assertEqual('quay.io/me/it',
-                         images.parse('quay.io/me/it').repository)
+                         references.parse('quay.io/me/it').repository)
         self.assertEqual('registry-5000/it',
-                         images.parse('registry:5000/it').repository)
+                         references.parse('registry:5000/it').repository)
 
 
 class ArchiveTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.rootfs = images.layer(b'program', ['sh', 'busybox', 'httpd'])
-        self.data = images.archive(images.parse('it:v1'), self.rootfs,
-                                   ['sh'])
+        program = self.tmp / 'busybox'
+        program.write_bytes(b'program')
+        self.files = own_images.busybox_files(
+            program, ['sh', 'busybox', 'httpd'])
+        self.rootfs = own_images.layer(self.files, own_images.FOLDERS)
+        self.image = own_images.Image('it:v1', ('sh',), ('/it',), '1234')
+        self.data = own_images.archive(self.image, [self.rootfs, b'more'])
 
     def read(self, data):
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -72,26 +79,50 @@ class ArchiveTestCase(base.TestCase):
         self.assertEqual(0o1777, files['tmp'][0].mode)
         self.assertIn(b'root:x:0:0:', files['etc/passwd'][1])
 
-    def test_the_manifest_names_image_configuration_and_layer(self):
+    def test_the_manifest_names_image_configuration_and_layers(self):
         files = self.read(self.data)
         manifest, = json.loads(files['manifest.json'][1])
         self.assertEqual(['docker.io/library/it:v1'], manifest['RepoTags'])
         config = json.loads(files[manifest['Config']][1])
         self.assertEqual(['sh'], config['config']['Cmd'])
-        layer = files[manifest['Layers'][0]][1]
-        self.assertEqual([images.digest(layer)],
+        self.assertEqual(['/it'], config['config']['Entrypoint'])
+        self.assertEqual('1234', config['config']['User'])
+        layers = [gzip.decompress(files[name][1])
+                  for name in manifest['Layers']]
+        self.assertEqual([self.rootfs, b'more'], layers)
+        self.assertEqual([own_images.digest(each) for each in layers],
                          config['rootfs']['diff_ids'])
 
     def test_the_same_input_gives_the_same_bytes(self):
-        again = images.archive(
-            images.parse('it:v1'),
-            images.layer(b'program', ['httpd', 'sh']), ['sh'])
+        again = own_images.archive(self.image, [
+            own_images.layer(own_images.busybox_files(
+                self.tmp / 'busybox', ['httpd', 'sh']), own_images.FOLDERS),
+            b'more'])
         self.assertEqual(self.data, again)
+
+    def test_an_archive_is_made_anew_when_a_program_in_it_changes(self):
+        program = self.tmp / 'program'
+        program.write_bytes(b'one')
+        self.patch(own_images, 'BUSYBOX', self.tmp / 'busybox')
+        image = own_images.Image('it:v1', files={
+            'it': own_images.File(program, 0o4755)}, busybox=False)
+        first = own_images.make(self.where, [image])['it:v1']
+        self.assertEqual(first, own_images.make(self.where, [image])['it:v1'])
+        program.write_bytes(b'another')
+        self.assertNotEqual(
+            first, own_images.make(self.where, [image])['it:v1'])
+
+    def test_what_the_e2e_tests_name_is_a_complete_name(self):
+        made = own_images.for_kubernetes(self.tmp)
+        names = [image.name for image in made]
+        self.assertEqual(len(names), len(set(names)))
+        for name in names:
+            self.assertEqual(name, str(references.parse(name)))
 
     def test_what_is_no_archive_is_refused_by_name(self):
         path = self.tmp / 'it.tar'
         store = images.Images(self.where)
-        reference = images.parse('it')
+        reference = references.parse('it')
         for data in (b'', b'not a tar', self.rootfs):
             path.write_bytes(data)
             error = self.assertRaises(errors.DevcloudError, store.push,

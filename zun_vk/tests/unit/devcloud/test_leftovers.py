@@ -38,6 +38,12 @@ class MountsTestCase(base.TestCase):
             '/a/state/data/docker-vm/overlay2/x/merged',
             '/run/zvd/88ee/docker-vm/netns/1'], found)
 
+    def test_mounts_of_what_runs_are_spared(self):
+        found = leftovers.mounts_below(
+            [Path('/a/state/data'), Path('/run/zvd/88ee')], MOUNTINFO,
+            [Path('/a/state/data/docker-vm')])
+        self.assertEqual(['/run/zvd/88ee/docker-vm/netns/1'], found)
+
     def test_a_folder_whose_name_only_begins_alike_is_not_touched(self):
         self.assertEqual([], leftovers.mounts_below(
             [Path('/a/state/dat')], MOUNTINFO))
@@ -70,6 +76,43 @@ class NamesTestCase(base.TestCase):
     def test_a_cgroup_tells_whose_it_is(self):
         self.assertEqual(self.where.ident, leftovers.owner_of(
             leftovers.CGROUP, hosts.cgroup(self.where)))
+
+
+class RuntimesTestCase(base.TestCase):
+
+    RUNNING = {'dockerd', 'containerd-two', 'zun-vk-compute'}
+
+    def setUp(self):
+        super().setUp()
+        self.where.make()
+        hosts.add(self.where, 'two')
+        live = mock.create_autospec(processes.Processes, instance=True)
+        live.pid.side_effect = lambda name: 7 if name in self.RUNNING \
+            else None
+        self.leftovers = leftovers.Leftovers(self.where, live)
+
+    def test_what_a_dead_runtime_left_goes_and_a_live_ones_stays(self):
+        first = hosts.first()
+        gone = ['docker-two', 'docker-two.sock', f'containerd-{first}',
+                'zun-vk-compute-gone']
+        kept = [f'docker-{first}', f'docker-{first}.sock', 'containerd-two',
+                'zun-vk-compute-two', f'zun-vk-compute-{first}',
+                'containerd-two.pid', 'zun-vk-compute-two.pid']
+        for name in gone + kept:
+            path = self.where.run / name
+            path.touch() if '.' in name else path.mkdir()
+        self.leftovers._forget_runtimes()
+        self.assertEqual(sorted([*kept, 'state-dir']), sorted(
+            path.name for path in self.where.run.iterdir()))
+
+    def test_the_mounts_of_live_pods_are_spared(self):
+        folders = self.leftovers._live_folders()
+        for folder in (self.where.run / 'containerd-two',
+                       self.where.data / 'containerd-two',
+                       self.where.data / 'pods-two',
+                       self.where.run / f'zun-vk-compute-{hosts.first()}'):
+            self.assertIn(folder, folders)
+        self.assertNotIn(self.where.data / 'docker-two', folders)
 
 
 class ProcessesTestCase(base.TestCase):

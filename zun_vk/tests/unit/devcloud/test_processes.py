@@ -102,6 +102,17 @@ class ProcessesTestCase(base.TestCase):
         self.processes.stop('it', 5)
         self.assertIsNone(processes.stat(child))
 
+    def test_containers_outlive_their_runtime(self):
+        for command in ('sleep 60 & echo $!; exec sleep 60',
+                        'trap "" TERM; sleep 60 & echo $!; sleep 61'):
+            self.log.unlink(missing_ok=True)
+            record = self.start(['sh', '-c', command])
+            child = int(self.wait_for_log('\n'))
+            self.addCleanup(processes.kill_all, record.session())
+            self.processes.stop('it', 0.2, outlived=True)
+            self.assertFalse(record.alive())
+            self.assertIsNotNone(processes.stat(child))
+
     def test_a_recycled_pid_is_left_alone_by_stop(self):
         record = self.start(SLEEP, 'bystander')
         text = (self.where.run / 'bystander.pid').read_text()

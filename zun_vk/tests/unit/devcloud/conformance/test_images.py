@@ -16,7 +16,8 @@ import tarfile
 
 from devcloud import commands
 from devcloud import errors
-from devcloud import images as cloud_images
+from devcloud import own_images
+from devcloud import references
 from devcloud.conformance import images
 from devcloud.conformance import programs
 from zun_vk.tests.unit.devcloud.conformance import base
@@ -44,7 +45,7 @@ class ImagesTestCase(base.TestCase):
         names = [name for each in images.RECIPES for name in each.names]
         self.assertEqual(len(names), len(set(names)))
         for name in names:
-            self.assertEqual(name, str(cloud_images.parse(name)))
+            self.assertEqual(name, str(references.parse(name)))
 
     def test_agnhost_is_found_under_both_its_names(self):
         found = self.members('agnhost')
@@ -71,7 +72,7 @@ class ImagesTestCase(base.TestCase):
             config = json.loads(read(manifest['Config']))
             layers = [read(name) for name in manifest['Layers']]
         self.assertEqual([b'one', b'two'], layers)
-        self.assertEqual([cloud_images.digest(data) for data in layers],
+        self.assertEqual([own_images.digest(data) for data in layers],
                          config['rootfs']['diff_ids'])
         self.assertEqual('1234', config['config']['User'])
 

@@ -1,0 +1,49 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Which of Zun's capsule drivers the hosts run, chosen at ``up``.
+
+``zun_vk``  the project's own: pods by zun-vk-compute and containerd
+``cri``     Zun's own for containerd
+``docker``  Zun's own for dockerd
+
+With the last two everything is stock Zun, and the agent uses no more than
+its REST API.
+"""
+
+from devcloud import errors
+from devcloud import paths
+
+NAMES = ('zun_vk', 'cri', 'docker')
+DEFAULT = 'docker'
+
+
+def chosen(where: paths.Paths) -> str:
+    """What this cloud runs."""
+    store = where.state / 'capsule-driver'
+    return store.read_text().strip() if store.exists() else DEFAULT
+
+
+def choose(where: paths.Paths, name: str) -> None:
+    """Have this cloud run another one from its next start.
+
+    :raises errors.DevcloudError: there is none of that name
+    """
+    if name not in NAMES:
+        raise errors.DevcloudError(
+            f'{name!r} is not a capsule driver (there are: '
+            f'{", ".join(NAMES)})')
+    paths.write_private(where.state / 'capsule-driver', f'{name}\n')
+
+
+def has_containerd(where: paths.Paths) -> bool:
+    """Whether capsules are containerd's."""
+    return chosen(where) != 'docker'
