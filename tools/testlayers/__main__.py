@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 
+from devcloud import api
 from devcloud import preconditions
 from tools.testlayers import steps
 from tools.testlayers.outcome import exit_code
@@ -39,17 +40,20 @@ DEVCLOUD = (sys.executable, steps.ROOT / 'devcloud' / 'devcloud')
 # How stestr runs a layer: the functional one starts an API server per
 # class, the cloud is one for all, the long forms load a machine by themselves.
 STESTR = {'unit': [], 'functional': ['--concurrency', '2'],
-          'devcloud': ['--serial'], 'soak': ['--serial']}
+          'devcloud': ['--serial'], 'stock': ['--serial'],
+          'soak': ['--serial']}
+# Which capsule driver the cloud has in the layers that need one.
+CLOUDS = {'devcloud': 'zun_vk', 'stock': 'docker'}
 LAYERS = ('lint', *STESTR)
 # What runs where no layer is named. The long forms do not: the functional
 # layer has the short ones.
 DEFAULT = tuple(layer for layer in LAYERS if layer != 'soak')
 # Those that run Kubernetes.
-WITH_BINARIES = ('functional', 'devcloud', 'soak')
+WITH_BINARIES = ('functional', *CLOUDS, 'soak')
 # Minutes after which a step is ended: one that hangs must not take the
 # summary with it.
 MINUTES = {'lint': 10, 'unit': 10, 'functional': 20, 'devcloud': 45,
-           'soak': 60, 'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
+           'stock': 20, 'soak': 60, 'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
 NOISE = 60  # lines shown of a failed stestr's standard error
 
 
@@ -104,7 +108,7 @@ def run_tests(layer: str, filters: list[str], env: dict[str, str],
 def follow(layer: str, stestr: subprocess.Popen,
            counts: pathlib.Path) -> Outcome:
     """Count a running stestr's stream until both have ended."""
-    each = ['--each'] if layer in ('devcloud', 'soak') else []
+    each = ['--each'] if layer in (*CLOUDS, 'soak') else []
     counter = steps.start(
         [BIN / 'python', '-m', 'tools.testlayers.count', *each, layer, counts],
         stdin=stestr.stdout)
@@ -159,14 +163,19 @@ class Run:
 
     def _layer(self, layer: str) -> None:
         began = time.monotonic()
-        runs = {'lint': self._lint, 'devcloud': self._devcloud}
         try:
-            outcome = runs[layer]() if layer in runs else self._tests(layer)
+            outcome = self._run(layer)
         except steps.StepFailed as error:
             outcome = Outcome(layer, layer in STESTR, problem=str(error))
         outcome.seconds = time.monotonic() - began
         self.outcomes.append(outcome)
         say(str(outcome))
+
+    def _run(self, layer: str) -> Outcome:
+        if layer == 'lint':
+            return self._lint()
+        return self._devcloud(layer) if layer in CLOUDS \
+            else self._tests(layer)
 
     def _lint(self) -> Outcome:
         if not steps.succeeds('git', 'rev-parse', 'HEAD'):
@@ -176,20 +185,30 @@ class Run:
                             '--color', 'never'], MINUTES['lint'], self._env)
         return Outcome('lint', False)
 
-    def _devcloud(self) -> Outcome:
+    def _devcloud(self, layer: str) -> Outcome:
         reason = preconditions.missing()
         if reason:
-            return Outcome('devcloud', left_out=reason)
+            return Outcome(layer, left_out=reason)
         # The cloud needs them too, before its tests.
         self._find_binaries()
         was_up = steps.succeeds(*DEVCLOUD, 'status')
+        cloud = api.Devcloud()
+        before = cloud.capsule_driver
         try:
-            steps.step('up', [*DEVCLOUD, 'up'], MINUTES['up'], self._env)
-            return self._tests('devcloud')
+            self._up(CLOUDS[layer])
+            return self._tests(layer)
         finally:
             if not was_up and not self._keep:
                 steps.step('down', [*DEVCLOUD, 'down'], MINUTES['down'],
                            self._env)
+                cloud.choose_capsule_driver(before)
+            elif was_up and before != CLOUDS[layer]:
+                self._up(before)
+
+    def _up(self, driver: str) -> None:
+        steps.step(f'up with {driver}',
+                   [*DEVCLOUD, 'up', '--capsule-driver', driver],
+                   MINUTES['up'], self._env)
 
     def _find_binaries(self) -> None:
         if self._binaries is not None:

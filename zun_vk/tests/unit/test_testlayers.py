@@ -21,6 +21,7 @@ from unittest import mock
 from oslotest import base
 import subunit
 
+from devcloud import api
 from tools.testlayers import __main__ as layers
 from tools.testlayers import count
 from tools.testlayers import outcome
@@ -121,8 +122,9 @@ class TestArguments(base.BaseTestCase):
         return layers.arguments(list(argv)).layers
 
     def test_the_long_forms_run_only_where_they_are_named(self):
-        self.assertEqual(['lint', 'unit', 'functional', 'devcloud'],
-                         self.layers())
+        self.assertEqual(
+            ['lint', 'unit', 'functional', 'devcloud', 'stock'],
+            self.layers())
         self.assertEqual(['soak'], self.layers('soak'))
 
     def test_layers_run_in_their_order(self):
@@ -133,6 +135,42 @@ class TestArguments(base.BaseTestCase):
         args = layers.arguments(['unit', '--', 'status', 'node'])
         self.assertEqual((['unit'], ['status', 'node']),
                          (args.layers, args.filters))
+
+
+class TestClouds(base.BaseTestCase):
+    """With which capsule driver the cloud runs, and what is left of it."""
+
+    def run_layer(self, was_up, before, keep=False):
+        cloud = mock.create_autospec(api.Devcloud, instance=True)
+        cloud.capsule_driver = before
+        run = layers.Run(['stock'], keep, [])
+        with mock.patch.object(layers.preconditions, 'missing',
+                               autospec=True, return_value=''), \
+                mock.patch.object(layers.api, 'Devcloud',
+                                  return_value=cloud), \
+                mock.patch.object(steps, 'succeeds', autospec=True,
+                                  return_value=was_up), \
+                mock.patch.object(run, '_tests', autospec=True), \
+                mock.patch.object(steps, 'step', autospec=True) as step:
+            run._devcloud('stock')
+        self.cloud = cloud
+        return [call.args[0] for call in step.call_args_list]
+
+    def test_a_cloud_that_was_up_gets_its_driver_back(self):
+        self.assertEqual(['up with docker', 'up with zun_vk'],
+                         self.run_layer(True, 'zun_vk'))
+        self.assertEqual(['up with docker'],
+                         self.run_layer(True, 'docker'))
+
+    def test_a_cloud_that_was_down_is_down_again_with_its_driver(self):
+        self.assertEqual(['up with docker', 'down'],
+                         self.run_layer(False, 'zun_vk'))
+        self.cloud.choose_capsule_driver.assert_called_once_with('zun_vk')
+
+    def test_a_kept_cloud_is_left_as_the_tests_had_it(self):
+        self.assertEqual(['up with docker'],
+                         self.run_layer(False, 'zun_vk', keep=True))
+        self.cloud.choose_capsule_driver.assert_not_called()
 
 
 class TestSteps(base.BaseTestCase):

@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Stock Zun: dockerd runs the capsules, the agent uses REST and no more.
+
+What a pod can rely on without anything of the project on the hosts.
+"""
+
+from zun_vk.tests.devcloud import base
+from zun_vk.tests.devcloud import test_environment
+from zun_vk.tests.devcloud import test_pods
+
+
+class TestDriver(base.DevcloudTestCase):
+
+    def test_the_cloud_has_nothing_of_the_project_on_its_hosts(self):
+        self.assertEqual('docker', self.devcloud.capsule_driver)
+        self.assertIsNone(self.devcloud.pid('zun-vk-compute'))
+        self.assertIsNone(self.devcloud.pid('containerd'))
+
+
+class TestEnvironment(test_environment.TestEnvironment):
+    pass
+
+
+class TestPods(test_pods.TestPods):
+    pass
+
+
+class TestFaults(test_pods.TestFaults):
+    pass
