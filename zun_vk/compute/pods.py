@@ -130,6 +130,11 @@ class Pods:
         with self._lock:
             return list(self._pods.values())
 
+    def known(self) -> set[str]:
+        """Return the UIDs of all pods."""
+        with self._lock:
+            return set(self._pods)
+
     def states(self, node: str | None = None) -> list[states.PodState]:
         """Return what was last told of pods.
 

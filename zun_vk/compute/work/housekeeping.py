@@ -11,6 +11,7 @@
 # under the License.
 """What must be done for running pods from time to time: logs, disks."""
 
+import functools
 import os
 import threading
 
@@ -84,8 +85,8 @@ class Housekeeping:
                 logs.container_log(container.metadata.name,
                                    container.metadata.attempt))
             try:
-                self._rotator.look(path, lambda identity=container.id:
-                                   self._runtime.reopen_log(identity))
+                self._rotator.look(path, functools.partial(
+                    self._runtime.reopen_log, container.id))
             except (OSError, exceptions.ZunVkError) as error:
                 LOG.warning('Log of container %s is not rotated: %s',
                             container.metadata.name, error)

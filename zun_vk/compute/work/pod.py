@@ -117,6 +117,13 @@ class Pod:
     def uid(self) -> str:
         return self.capsule.uid
 
+    @property
+    def told(self) -> payload_module.PodPayload:
+        """The resolved pod, where it must be known."""
+        if self.payload is None:
+            raise ValueError('the pod is not known yet')
+        return self.payload
+
     def spec_of(self, name: str) -> dict:
         """Return the spec of a container.
 

@@ -72,7 +72,7 @@ class Sandboxes:
         :raises ConfigRefused: the pod asks for what cannot be
         """
         return sandbox.sandbox_config(
-            _of(pod), pod.capsule.uuid, attempt, self._settings,
+            pod.told, pod.capsule.uuid, attempt, self._settings,
             self.log_directory(pod), self._host_dns())
 
     def log_directory(self, pod: pod_module.Pod) -> str:
@@ -82,7 +82,7 @@ class Sandboxes:
 
     def make(self, pod: pod_module.Pod, action: model.NewSandbox) -> None:
         """Begin to make a sandbox."""
-        payload = _of(pod)
+        payload = pod.told
         if payload.runtime_error:
             self._failed(pod, payload.runtime_error)
             # Whether it is there by now, only the agent can say.
@@ -133,7 +133,7 @@ class Sandboxes:
         self._background.start(pod, ('sandbox',), clear, cleared)
 
     def _make(self, pod: pod_module.Pod, attempt: int) -> None:
-        payload = _of(pod)
+        payload = pod.told
         config = self.config(pod, attempt)
         spec = payload.pod['spec']
         logs.make_dirs(self.log_directory(pod), [
@@ -181,9 +181,3 @@ class Sandboxes:
         except OSError as error:
             LOG.error('[compute] resolv_conf: %s', error)
             return payload_module.Dns()
-
-
-def _of(pod: pod_module.Pod) -> payload_module.PodPayload:
-    if pod.payload is None:
-        raise ValueError('the pod is not known yet')
-    return pod.payload

@@ -30,7 +30,7 @@ from zun_vk.compute.configs import container as container_configs
 from zun_vk.compute.configs import settings as configs
 from zun_vk.compute.cri import client as cri
 from zun_vk.compute.images import puller as puller_module
-from zun_vk.compute.volumes import mounts as mounts_module
+from zun_vk.compute.volumes import mount as mounts_module
 from zun_vk.compute.volumes import volumes as volumes_module
 from zun_vk.compute.work import background as background_module
 from zun_vk.compute.work import pod as pod_module
@@ -85,9 +85,9 @@ class Starter:
     def start(self, pod: pod_module.Pod, action: model.StartContainer,
               sandbox: model.SeenSandbox) -> None:
         """Begin to start a container in a sandbox."""
-        if pod.payload is None or action.name in pod.memory.starting:
+        if action.name in pod.memory.starting:
             return
-        wrong = pod.payload.container_errors.get(action.name)
+        wrong = pod.told.container_errors.get(action.name)
         if wrong:
             self._failed(pod, action, _Failed(_CONFIG, wrong))
             return
@@ -105,7 +105,7 @@ class Starter:
     def _pull(self, pod: pod_module.Pod, container: dict,
               sandbox: model.SeenSandbox) -> typing.Any:
         return self._puller.ensure(
-            pod.uid, container, pod.payload.credentials,
+            pod.uid, container, pod.told.credentials,
             self._sandboxes.config(pod, sandbox.attempt),
             self._record(pod))
 
@@ -151,7 +151,7 @@ class Starter:
     def _config(self, pod: pod_module.Pod, container: dict,
                 action: model.StartContainer, sandbox: model.SeenSandbox,
                 image: typing.Any) -> typing.Any:
-        payload = pod.payload
+        payload = pod.told
         with _as(_CONFIG):
             mounts = [*self._volumes.mounts(
                 payload, action.name, action.attempt,

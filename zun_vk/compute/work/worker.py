@@ -131,7 +131,7 @@ class Worker:
                 seen: model.Seen) -> float | None:
         now = self._wall()
         self._probing.look(pod, seen)
-        plan = decide.what_to_do(pod.payload.pod, seen, pod.memory, now)
+        plan = decide.what_to_do(pod.told.pod, seen, pod.memory, now)
         for action in plan.actions:
             self._do(pod, action, seen)
         pod.memory.ended |= plan.ended
@@ -193,25 +193,36 @@ class Worker:
     def _tell(self, pod: pod_module.Pod, seen: model.Seen) -> None:
         """Publish and keep what is new about a pod."""
         before = pod.published
-        state = self._state(pod, seen, before)
-        if before is not None and state == before:
+        state = self._state(pod, seen)
+        if before is not None and state == dataclasses.replace(
+                before, generation=state.generation):
             return
-        generation = max(pod.generation + 1, int(self._wall() * 1e6))
-        pod.generation = generation
-        state = dataclasses.replace(state, generation=generation)
+        pod.generation = state.generation
         pod.published = state
+        pod.memory.reported = {
+            status['name']: status
+            for status in (*state.init_containers, *state.containers)}
         self._save(pod)
         self._publish(state)
 
-    def _state(self, pod: pod_module.Pod, seen: model.Seen,
-               before: states.PodState | None) -> states.PodState:
-        """Return the state of a pod, with the number of the one before."""
-        generation = before.generation if before else pod.generation
-        if pod.gone and before is not None:
+    def _state(self, pod: pod_module.Pod,
+               seen: model.Seen) -> states.PodState:
+        """Return the state of a pod, newer than any that was told."""
+        # By the clock, so that it is newer even where the record is lost.
+        generation = max(pod.generation + 1, int(self._wall() * 1e6))
+        capsule = pod.capsule
+        if pod.payload is None:
+            return states.PodState(capsule.uid, capsule.uuid, capsule.node,
+                                   generation, ending=pod.removing,
+                                   ended=pod.removing, gone=pod.gone)
+        if pod.gone and pod.published is not None:
             return dataclasses.replace(
-                before, sandbox='', sandbox_ready=False, ended=True,
-                gone=True)
-        return report.pod_state(pod, seen, generation, self._wall())
+                pod.published, generation=generation, sandbox='',
+                sandbox_ready=False, ended=True, gone=True)
+        return report.pod_state(
+            pod.payload.pod, seen, pod.memory, self._wall(),
+            capsule=capsule.uuid, node=capsule.node, generation=generation,
+            gone=pod.gone)
 
 
 def _runs(seen: model.Seen) -> bool:
