@@ -18,6 +18,7 @@ argument: nothing here or below keeps a global one.
 from oslo_config import cfg
 
 from zun_vk.conf import agent
+from zun_vk.conf import compute
 from zun_vk.conf import kubernetes
 from zun_vk.conf import metrics
 from zun_vk.conf import neutron
@@ -27,7 +28,7 @@ from zun_vk.conf import pods
 from zun_vk.conf import tenants
 from zun_vk.conf import zun
 
-SECTIONS = (agent, kubernetes, metrics, neutron, node, placement, pods,
+SECTIONS = (agent, compute, kubernetes, metrics, neutron, node, placement, pods,
             tenants, zun)
 
 
