@@ -121,26 +121,27 @@ class Rotator:
             # A crash between our renaming and the runtime's reopening.
             reopen()
             return False
+        rotated = time.strftime(f'{path}.%Y%m%d-%H%M%S', time.gmtime())
+        if os.path.exists(rotated) or os.path.exists(rotated + _GZIP):
+            return False
         directory, log = os.path.split(path)
         todo = rotation(log, os.listdir(directory), self._max_files)
         for name in todo.remove:
             os.unlink(os.path.join(directory, name))
         for name in todo.compress:
             _compress(os.path.join(directory, name))
-        return self._switch(path, reopen)
-
-    def _switch(self, path: str, reopen: Callable[[], None]) -> bool:
-        rotated = time.strftime(f'{path}.%Y%m%d-%H%M%S', time.gmtime())
-        if os.path.exists(rotated):
-            return False
-        os.rename(path, rotated)
-        try:
-            reopen()
-        except BaseException:
-            # The runtime still writes there: it is still the log.
-            os.rename(rotated, path)
-            raise
+        _switch(path, rotated, reopen)
         return True
+
+
+def _switch(path: str, rotated: str, reopen: Callable[[], None]) -> None:
+    os.rename(path, rotated)
+    try:
+        reopen()
+    except BaseException:
+        # The runtime still writes there: it is still the log.
+        os.rename(rotated, path)
+        raise
 
 
 def _compress(path: str) -> None:

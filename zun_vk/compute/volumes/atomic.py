@@ -26,6 +26,7 @@ read-only: no link found here leads elsewhere.
 """
 
 from collections.abc import Iterable
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -151,10 +152,8 @@ def _made(base: int, parts: list[str], group: int | None) -> int:
     here = os.dup(base)
     for part in parts:
         try:
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(part, 0o700, dir_fd=here)
-            except FileExistsError:
-                pass
             there = os.open(part, _DIRECTORY, dir_fd=here)
         finally:
             os.close(here)
@@ -185,10 +184,8 @@ def _write(directory: int, name: str, entry: Entry,
 
 
 def _switch(base: int, name: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(_NEW_DATA, dir_fd=base)
-    except FileNotFoundError:
-        pass
     os.symlink(name, _NEW_DATA, dir_fd=base)
     os.rename(_NEW_DATA, _DATA, src_dir_fd=base, dst_dir_fd=base)
 

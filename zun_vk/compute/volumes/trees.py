@@ -17,6 +17,7 @@ each level, or crosses into another mount.
 """
 
 from collections.abc import Iterator
+import contextlib
 import errno
 import os
 import secrets
@@ -81,10 +82,8 @@ def _is_directory(base: int, name: str) -> bool:
 
 
 def _unlink(base: int, name: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=base)
-    except FileNotFoundError:
-        pass
 
 
 def files(base: int, name: str) -> Iterator[tuple[str, int, str]]:
