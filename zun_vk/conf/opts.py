@@ -28,8 +28,8 @@ from zun_vk.conf import pods
 from zun_vk.conf import tenants
 from zun_vk.conf import zun
 
-SECTIONS = (agent, compute, kubernetes, metrics, neutron, node, placement, pods,
-            tenants, zun)
+SECTIONS = (agent, compute, kubernetes, metrics, neutron, node, placement,
+            pods, tenants, zun)
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:
