@@ -12,6 +12,7 @@
 """Puts the parts together that work on pods."""
 
 from collections.abc import Callable
+from pathlib import Path
 import threading
 
 from oslo_config import cfg
@@ -69,7 +70,8 @@ class Parts:
             background, self._recorder)
         starter = starter_module.Starter(
             runtime, settings, sandboxes, self.volumes,
-            puller_module.ImagePuller(runtime, options.run_root),
+            puller_module.ImagePuller(
+                runtime, str(Path(options.pod_root).parent / 'images')),
             background, self._recorder, self._hook)
         self._probes = probes_module.ProbeManager(
             runtime.exec_sync, self._netns_pid, self._told, wake)

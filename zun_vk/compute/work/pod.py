@@ -85,7 +85,8 @@ class Pod:
     :param fetch_at: monotonic time it must be asked for again
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
-    :param starts: by container name what is being started
+    :param creating: names of containers that the runtime is making; those
+        whose images are being pulled are in ``memory.starting`` as well
     """
 
     capsule: Capsule
@@ -110,8 +111,7 @@ class Pod:
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     start_pauses: dict[str, backoff.Backoff] = dataclasses.field(
         default_factory=dict)
-    starts: dict[str, model.StartContainer] = dataclasses.field(
-        default_factory=dict)
+    creating: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def uid(self) -> str:

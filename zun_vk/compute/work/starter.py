@@ -99,7 +99,7 @@ class Starter:
             self._pulled(pod, action, sandbox, image, error)
 
         self._background.start(
-            pod, ('start', action.name),
+            pod, ('pull', action.name),
             lambda: self._pull(pod, container, sandbox), pulled)
 
     def _pull(self, pod: pod_module.Pod, container: dict,
@@ -112,11 +112,11 @@ class Starter:
     def _pulled(self, pod: pod_module.Pod, action: model.StartContainer,
                 sandbox: model.SeenSandbox, image: typing.Any,
                 error: Exception | None) -> None:
-        if error is not None:
-            self._failed(pod, action, error)
-            return
         if pod.memory.ending or pod.removing:
             pod.memory.starting.discard(action.name)
+            return
+        if error is not None:
+            self._failed(pod, action, error)
             return
         if action.backoff is not None:
             pod.memory.backoff[action.name] = action.backoff
@@ -126,8 +126,9 @@ class Starter:
             self._started(pod, action, identity, error)
 
         container = pod.spec_of(action.name)
+        pod.creating.add(action.name)
         self._background.start(
-            pod, ('start', action.name),
+            pod, ('create', action.name),
             lambda: self._create(pod, container, action, sandbox, image),
             started)
 
@@ -165,6 +166,7 @@ class Starter:
 
     def _started(self, pod: pod_module.Pod, action: model.StartContainer,
                  identity: str, error: Exception | None) -> None:
+        pod.creating.discard(action.name)
         if error is not None:
             self._failed(pod, action, error)
             return

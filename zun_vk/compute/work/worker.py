@@ -87,7 +87,8 @@ class Worker:
         while pod.inbox:
             pod.inbox.popleft()(pod)
         seen = self._observer.look(pod)
-        if pod.removing and not _runs(seen):
+        _prune(pod, seen)
+        if pod.removing and (pod.payload is None or not _runs(seen)):
             return self._remove(pod, seen)
         times = [self._fetcher.look(pod)]
         if pod.payload is not None:
@@ -182,7 +183,7 @@ class Worker:
                     self._tell(pod, seen)
                 self._sandboxes.clear(pod, seen)
             return _LOOK_AGAIN
-        if self._sandboxes.busy(pod) or pod.starts:
+        if self._sandboxes.busy(pod) or pod.creating:
             return _LOOK_AGAIN
         self._volumes.remove(pod.uid)
         self._observer.forget(pod)
@@ -223,6 +224,22 @@ class Worker:
             pod.payload.pod, seen, pod.memory, self._wall(),
             capsule=capsule.uuid, node=capsule.node, generation=generation,
             gone=pod.gone)
+
+
+def _prune(pod: pod_module.Pod, seen: model.Seen) -> None:
+    """Forget what is remembered of containers that are no more."""
+    memory = pod.memory
+    ids = {container.id for container in seen.containers}
+    for by_id in (memory.hooks, memory.probes, memory.killing):
+        for identity in set(by_id) - ids:
+            # Made after the look: its outcome is still to come.
+            if not pod.creating:
+                del by_id[identity]
+    memory.again &= ids
+    memory.stopped &= {sandbox.id for sandbox in seen.sandboxes}
+    if memory.ending or pod.removing:
+        # A pull that goes on starts nothing any more.
+        memory.starting &= pod.creating
 
 
 def _runs(seen: model.Seen) -> bool:
