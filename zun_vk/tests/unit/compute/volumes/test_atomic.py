@@ -154,9 +154,9 @@ class PublishTestCase(base.BaseTestCase):
             os.mkdir(volume)
             atomic.publish(volume, _entries(old))
             failing = _Failing(step)
-            with mock.patch.object(atomic, 'os', failing):
-                with contextlib.suppress(_Crash):
-                    atomic.publish(volume, _entries(new))
+            with (mock.patch.object(atomic, 'os', failing),
+                  contextlib.suppress(_Crash)):
+                atomic.publish(volume, _entries(new))
             # Which names show may lag; what they show is of one set.
             values = set(_seen(volume).values())
             self.assertIn(values, ({b'old'}, {b'new'}), step)
