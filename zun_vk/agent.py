@@ -41,6 +41,7 @@ from zun_vk.kube import presence
 from zun_vk.node import restriction
 from zun_vk.node import zones
 from zun_vk.pods.runtimes import base
+from zun_vk.rpc import bus as bus_module
 
 LOG = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Agent(service.ServiceBase):
         self._throttles = throttle.Throttles(
             zun.SERVICE, conf.zun.requests_per_second)
         self._make_runtime = base.find(conf)
+        self._bus = bus_module.Bus(conf) if (
+            self._make_runtime.on_hosts) else None
         self._state = state.AgentState(conf)
         node_identity.prepare(conf)
 
@@ -82,6 +85,10 @@ class Agent(service.ServiceBase):
             port cannot be had; a label cannot be set
         """
         _check_labels(self._conf)
+        if self._bus and not self._conf.transport_url:
+            raise exceptions.ConfigError(
+                '[DEFAULT] transport_url', 'is not set: the bus of Zun, over '
+                'which its hosts get their pods')
         listen = self._conf.metrics
         try:
             metrics.serve(listen.address, listen.port)
@@ -154,7 +161,8 @@ class Agent(service.ServiceBase):
             lambda which: slot.Slot(
                 conf, which, name, cluster, services, self._throttles,
                 self._make_runtime, node_identity.NodeIdentity(
-                    conf, self._client, which.name, self._health)),
+                    conf, self._client, which.name, self._health),
+                self._bus),
             systemd.notify_once)
         self._threads.spawn('nodes', nodes.find, self._stop)
         # On its own: a crash of it must not build all of this again.

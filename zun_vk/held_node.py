@@ -42,12 +42,16 @@ from zun_vk.node import observer
 from zun_vk.node import zones
 from zun_vk.pods import admission
 from zun_vk.pods import controller as pod_controller
+from zun_vk.pods import hosted
+from zun_vk.pods import hostlink
 from zun_vk.pods import identity
 from zun_vk.pods import memory
+from zun_vk.pods import payloads
 from zun_vk.pods import removal
 from zun_vk.pods import resolver
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import base
+from zun_vk.rpc import bus as bus_module
 
 _RESYNC_INTERVAL = 60.0
 
@@ -62,6 +66,7 @@ class HeldNode:
     :param services: shows Zun's services and hosts to all nodes
     :param throttles: the gates before Zun's endpoints, of the whole agent
     :param make_runtime: from ``base.find``
+    :param bus: to the hosts, where the runtime needs them
     :param on_registered: called with the Node when it exists
     """
 
@@ -71,8 +76,10 @@ class HeldNode:
                  health: health_module.Health, services: zun.ZunClient,
                  throttles: throttle.Throttles,
                  make_runtime: base.Factory,
-                 on_registered: typing.Callable[[dict], None]):
+                 on_registered: typing.Callable[[dict], None],
+                 bus: bus_module.Bus | None = None):
         self._conf = conf
+        self._node = which.name
         self._on_registered = on_registered
         self._threads = threads.Threads(which.name)
         self._queue = workqueue.WorkQueue()
@@ -82,6 +89,11 @@ class HeldNode:
         self._runtime = make_runtime(conf, owner, health, throttles,
                                      fence.check)
         address = str(conf.node.address)
+        cache = objects.ObjectCache(client)
+        self._bus = bus
+        self._hosts = hosted.Hosts(
+            bus, which.name, address, self._runtime, health, fence.check,
+            self._queue.add_first) if bus else None
         access = sessions.ServiceAccess(conf, 'placement')
         self._pods = pod_controller.PodController(
             client, self._runtime,
@@ -94,12 +106,18 @@ class HeldNode:
             memory.Policy(conf.pods.daemonsets,
                           conf.pods.placement_deadline),
             self._room,
-            resolver.Resolver(conf, objects.ObjectCache(client), which.name,
-                              address))
+            # A host is given variables when it asks for the pod.
+            resolver.Nothing() if self._hosts else resolver.Resolver(
+                conf, cache, which.name, address),
+            self._hosts or hosted.NoHosts(address))
         self._mirror = reflector.Reflector(
             podsource.PodSource(client, which.name), name='pods',
             on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
         self._pods.follow(self._mirror)
+        if self._hosts:
+            self._link = hostlink.HostLink(
+                which.name, fence.check, self._mirror, self._runtime,
+                payloads.make, self._hosts, self._recorder)
         self._nodes = node_controller.NodeController(
             conf, which, client,
             observer.CloudObserver(
@@ -122,6 +140,11 @@ class HeldNode:
         for number in range(self._conf.pods.workers):
             spawn(f'worker-{number}', self._pods.work, stop)
         spawn('resync', self._resync)
+        if self._bus and self._hosts:
+            spawn('hosts-hear', hostlink.serve, self._bus, self._node,
+                  self._link, stop)
+            spawn('hosts-tell', self._hosts.tell, stop)
+            spawn('hosts-watch', self._hosts.watch, stop)
 
     def stop(self) -> None:
         """Tell all threads to end; does not wait for them."""
@@ -130,6 +153,8 @@ class HeldNode:
         self._queue.shut_down()
         self._recorder.wake()
         self._writer.wake()
+        if self._hosts:
+            self._hosts.wake()
         self._runtime.look_soon()
 
     def join(self, seconds: float) -> list[str]:
@@ -139,6 +164,8 @@ class HeldNode:
     def resync(self) -> None:
         """Look at every pod now: for a while nothing could be done."""
         self._pods.resync()
+        if self._hosts:
+            self._hosts.resync()
 
     def _room(self) -> admission.Room:
         """Return what the node had when it was last looked at."""

@@ -65,6 +65,9 @@ EVENTS_DROPPED = prometheus_client.Counter(
 CRASHES = prometheus_client.Counter(
     'zun_vk_thread_crashes_total', 'Threads begun again after an error.',
     ['thread'])
+HOST_MESSAGES_DROPPED = prometheus_client.Counter(
+    'zun_vk_host_messages_dropped_total',
+    'Messages of hosts that were no messages.', ['method'])
 CERTIFICATE_END = prometheus_client.Gauge(
     'zun_vk_certificate_expiration_timestamp_seconds',
     "When a node's certificate ends, seconds since 1970.",

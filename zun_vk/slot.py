@@ -35,6 +35,7 @@ from zun_vk.kube import node_identity
 from zun_vk.node import zones
 from zun_vk.pods import identity
 from zun_vk.pods.runtimes import base
+from zun_vk.rpc import bus as bus_module
 
 LOG = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Slot:
     :param cluster: the cluster's identity
     :param services: shows Zun's services and hosts to all nodes
     :param throttles: the gates before Zun's endpoints, of the whole agent
+    :param bus: to the hosts, where the runtime needs them
     :param node: who we are for the node. Before there is such an identity
         the node is neither looked at nor taken.
     """
@@ -55,7 +57,8 @@ class Slot:
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
                  agent: str, cluster: str, services: zun.ZunClient,
                  throttles: throttle.Throttles, make_runtime: base.Factory,
-                 node: node_identity.NodeIdentity):
+                 node: node_identity.NodeIdentity,
+                 bus: bus_module.Bus | None = None):
         self.which = which
         # Who else holds the node, as last seen; None: nobody we know of.
         self.holder: str | None = None
@@ -70,6 +73,7 @@ class Slot:
         self._services = services
         self._throttles = throttles
         self._make_runtime = make_runtime
+        self._bus = bus
         self._fence = lease_module.Fence(which.name)
         self._health = health_module.Health()
         self._lease = lease_module.NodeLease(
@@ -120,7 +124,7 @@ class Slot:
         held = held_node.HeldNode(
             self._conf, self.which, self._owner, self._node, self._fence,
             self._health, self._services, self._throttles,
-            self._make_runtime, self._node_registered)
+            self._make_runtime, self._node_registered, self._bus)
         if not self._lease.take():
             return
         LOG.info('Node %s: this agent holds it', self.which.name)

@@ -19,10 +19,14 @@ GROUP = 'pods'
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'capsule_runtime',
-        default='rest',
+        default='compute',
         help='How pods become capsules: a name in the entry point namespace '
-             'zun_vk.capsule_runtime. "rest" uses stock Zun through its REST '
-             'API and refuses what that cannot carry.'),
+             'zun_vk.capsule_runtime. "compute" has zun-vk-compute run them '
+             'on the hosts of Zun, with all that a pod may ask for: each '
+             'host needs capsule_driver = zun_vk in zun.conf, and this '
+             'agent [DEFAULT] transport_url. "rest" uses stock Zun through '
+             'its REST API and refuses what that cannot carry. A change '
+             'concerns pods that run as well: they must end before.'),
     cfg.IntOpt(
         'workers',
         default=16, min=1, max=256,

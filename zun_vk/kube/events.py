@@ -51,6 +51,7 @@ class _Event(typing.NamedTuple):
     reason: str
     message: str
     once: bool
+    count: int = 1
 
 
 class EventRecorder:
@@ -78,6 +79,19 @@ class EventRecorder:
         """
         self._put(_Event(_reference(pod, 'Pod'), kind, reason,
                          _clean(message), once))
+
+    def container(self, pod: dict, path: str, kind: str, reason: str,
+                  message: str, count: int = 1) -> None:
+        """Record an event on a container of ``pod``.
+
+        :param path: ``spec.containers{web}``; '': on the pod itself
+        :param count: how often it happened
+        """
+        involved = _reference(pod, 'Pod')
+        if path:
+            involved['fieldPath'] = _clean(path)
+        self._put(_Event(involved, kind, reason, _clean(message), False,
+                         max(1, count)))
 
     def node(self, node: dict, kind: str, reason: str, message: str) -> None:
         """Record an event on the Node object ``node``."""
@@ -133,10 +147,10 @@ class EventRecorder:
             return
         patch: dict = {'lastTimestamp': now}
         if count:
-            patch['count'] = count + 1
+            patch['count'] = count + event.count
         try:
             self._client.patch_event(namespace, name, patch)
-            self._remember(name, count + 1)
+            self._remember(name, count + event.count)
         except exceptions.NotFound:
             # Expired in the API server (an hour by default): say it anew.
             self._created(namespace, body)
@@ -148,7 +162,7 @@ class EventRecorder:
         except exceptions.Conflict:
             return False
         finally:
-            self._remember(body['metadata']['name'], 1)
+            self._remember(body['metadata']['name'], body['count'])
         return True
 
     def _remember(self, name: str, count: int) -> None:
@@ -170,13 +184,14 @@ class EventRecorder:
             'reportingInstance': self._host,
             'firstTimestamp': now,
             'lastTimestamp': now,
-            'count': 1,
+            'count': event.count,
         }
 
 
 def event_name(involved: dict, reason: str, message: str) -> str:
     """Return the name of the one Event object that says this."""
-    said = '\n'.join([involved.get('uid', ''), reason, message])
+    said = '\n'.join([involved.get('uid', ''), reason, message,
+                      *filter(None, [involved.get('fieldPath')])])
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     room = _NAME_LENGTH - len(digest) - 1
     # A cut name may end in a dot, which a name must not before another.

@@ -31,6 +31,16 @@ def as_made(pod: dict) -> dict[str, str]:
     return found
 
 
+def concerns_host(before: dict, pod: dict) -> bool:
+    """Tell whether something was changed that its host has to know.
+
+    Not what is of the node's making: the status, and who manages fields.
+    """
+    return any(before['metadata'].get(name) != pod['metadata'].get(name)
+               for name in ('labels', 'annotations')) or (
+        before['spec'] != pod['spec'])
+
+
 def ignored(made: Mapping[str, str], pod: dict) -> list[str]:
     """Return the changes that have no effect, each by path and new value.
 

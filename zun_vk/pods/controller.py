@@ -37,6 +37,7 @@ from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import changes
 from zun_vk.pods import discretion
 from zun_vk.pods import endings
+from zun_vk.pods import hosted
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory as memory_module
 from zun_vk.pods import notices
@@ -70,6 +71,7 @@ class PodController:
     :param host_ip: address of the node, the hostIP of its pods
     :param room: returns what the hosts had when they were last looked at
     :param resolver: makes the pods' environments
+    :param hosts: those that run the pods
     :param clock: monotonic seconds
     :param wall: seconds since the epoch
     """
@@ -81,7 +83,8 @@ class PodController:
                  status_writer: writer.StatusWriter, host_ip: str,
                  policy: memory_module.Policy,
                  room: typing.Callable[[], admission.Room],
-                 resolver: resolver_module.Resolver,
+                 resolver: resolver_module.Resolver | resolver_module.Nothing,
+                 hosts: hosted.Hosts | hosted.NoHosts,
                  clock: typing.Callable[[], float] = time.monotonic,
                  wall: typing.Callable[[], float] = time.time):
         self._client = client
@@ -94,6 +97,7 @@ class PodController:
         self._policy = policy
         self._room = room
         self._resolver = resolver
+        self._hosts = hosts
         self._clock = clock
         self._wall = wall
         self._endings = endings.Endings(recorder, status_writer, host_ip)
@@ -108,12 +112,13 @@ class PodController:
             lifecycle.Step.ACKNOWLEDGE: self._acknowledge,
             lifecycle.Step.CREATE: self._create,
             lifecycle.Step.REPORT: self._report,
+            lifecycle.Step.END: self._end,
             lifecycle.Step.DISCARD: self._discard,
             lifecycle.Step.DELETE_CAPSULE: self._delete_capsule,
             lifecycle.Step.REMOVE_POD: self._remove_pod,
             lifecycle.Step.LOST: _of_pod(self._endings.lost),
             lifecycle.Step.CUT_OFF: self._cut_off,
-            lifecycle.Step.EXPIRE: _of_pod(self._endings.expired),
+            lifecycle.Step.EXPIRE: self._expire,
             lifecycle.Step.REJECT: self._reject,
             lifecycle.Step.IGNORE: _of_pod(self._endings.ignored),
             lifecycle.Step.TURN_AWAY: _of_pod(self._endings.turned_away),
@@ -127,6 +132,7 @@ class PodController:
 
     def pod_changed(self, before: dict | None, pod: dict) -> None:
         """Take note of a new or changed pod."""
+        self._hosts.changed(before, pod)
         self._queue.add(pod['metadata']['uid'])
 
     def pod_gone(self, pod: dict) -> None:
@@ -207,7 +213,8 @@ class PodController:
         memory.capsule_seen |= bool(capsules)
         self._orphans.drop_doubles(capsules)
         step = lifecycle.decide(pod, capsules, memory_module.known(
-            pod, memory, self._policy, absence_certain, self._wall()))
+            pod, memory, self._policy, absence_certain, self._wall(),
+            self._hosts.of(capsules[0] if capsules else None, memory)))
         self._steps[step](pod, capsules[0] if capsules else None, memory)
         due = memory_module.next_deadline(pod, memory, self._policy,
                                           self._wall())
@@ -277,13 +284,23 @@ class PodController:
         if not capsule.creating:
             self._queue.forget(capsule.uid)
             memory.no_room = ''
-        status = pod_status.from_capsule(
-            pod, capsule, self._host_ip, times.now())
+        status = self._hosts.status(pod, capsule)
+        if status is None:
+            return
         memory.ran |= pod_status.has_run({'status': status})
         if status['phase'] != pod_status.PENDING:
             memory.secrets = None
         self._writer.publish(pod, status)
-        self._notices.ignored(pod, memory)
+        if not self._runtime.on_hosts:
+            self._notices.ignored(pod, memory)
+        if pod['metadata'].get('deletionTimestamp'):
+            self._queue.add_after(capsule.uid, _LOOK_AGAIN)
+
+    def _end(self, pod: dict, capsule: capsule_module.Capsule,
+             memory: memory_module.Memory) -> None:
+        self._report(pod, capsule, memory)
+        self._hosts.end(pod, capsule, memory)
+        self._queue.add_after(capsule.uid, _LOOK_AGAIN)
 
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
@@ -320,7 +337,17 @@ class PodController:
     def _cut_off(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
         self._endings.cut_off(pod)
-        self._delete_capsule(pod, capsule, memory)
+        if not self._hosts.of(capsule, memory).running:
+            self._delete_capsule(pod, capsule, memory)
+            return
+        self._report(pod, capsule, memory)
+        self._hosts.end(pod, capsule, memory, endings.CUT_OFF)
+        self._queue.add_after(capsule.uid, _LOOK_AGAIN)
+
+    def _expire(self, pod: dict, capsule: capsule_module.Capsule | None,
+                memory: memory_module.Memory) -> None:
+        self._endings.expired(pod, capsule and self._hosts.status(
+            pod, capsule, endings.CUT_OFF))
 
     def _reject(self, pod: dict, capsule: capsule_module.Capsule | None,
                 memory: memory_module.Memory) -> None:
@@ -346,6 +373,7 @@ class PodController:
             self._writer.forget(uid)
             self._queue.forget(uid)
             self._orphans.forget(uid)
+            self._hosts.gone(uid)
             return
         if self._pods.synced.is_set():
             self._orphans.reap(uid, capsules)

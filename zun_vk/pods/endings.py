@@ -28,6 +28,7 @@ LOST = 'CapsuleLost'
 DEADLINE = 'DeadlineExceeded'
 _DEADLINE_WORDS = (
     'Pod was active on the node longer than the specified deadline')
+CUT_OFF = DEADLINE, _DEADLINE_WORDS
 DAEMONSET = 'DaemonSetPod'
 _DAEMONSET_WORDS = 'This node runs no pods of DaemonSets'
 
@@ -63,10 +64,16 @@ class Endings:
         self._recorder.pod(pod, events.NORMAL, DEADLINE, _DEADLINE_WORDS,
                            once=True)
 
-    def expired(self, pod: dict) -> None:
-        """Fail a pod that was cut off."""
+    def expired(self, pod: dict, status: dict | None = None) -> None:
+        """Fail a pod that was cut off.
+
+        :param status: what it has come to, where its host says
+        """
         self.cut_off(pod)
-        self._publish(pod, DEADLINE, _DEADLINE_WORDS)
+        if status is None:
+            self._publish(pod, *CUT_OFF)
+        else:
+            self._writer.publish(pod, status)
 
     def rejected(self, pod: dict, shortage: admission.Shortage,
                  words: str) -> None:

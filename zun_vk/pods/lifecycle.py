@@ -32,17 +32,43 @@ class Step(enum.Enum):
     ACKNOWLEDGE = 'write startTime: from here on a capsule may exist'
     CREATE = 'make the capsule'
     REPORT = 'write what the capsule is'
+    END = 'have the host stop what runs of a pod that goes'
     DISCARD = 'delete a capsule that never ran, and make another later'
     DELETE_CAPSULE = 'delete the capsule of a pod that goes or has ended'
     REMOVE_POD = 'remove the Pod object: nothing of it is left'
     LOST = 'fail the pod: its capsule is gone without our doing'
-    CUT_OFF = 'delete the capsule of a pod that ran past its deadline'
-    EXPIRE = 'fail the pod: it ran past its deadline, its capsule is gone'
+    CUT_OFF = 'stop a pod that ran past its deadline'
+    EXPIRE = 'fail the pod: it ran past its deadline, and runs no more'
     REJECT = 'fail the pod: Zun could not place it for too long'
     IGNORE = 'leave a pod of a DaemonSet as it is'
     TURN_AWAY = 'fail a pod of a DaemonSet'
     WAIT = 'look again later'
     NOTHING = 'done'
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosted:
+    """What the host of a pod's capsule makes of it.
+
+    All False where nobody tells.
+
+    :param told: it told something of this capsule
+    :param running: something of the pod may run there, which the host can
+        be told to end
+    :param ending: it was told to end the pod
+    :param ended: nothing of the pod runs there, nor will again
+    :param settled: that could not be written for so long that it need not
+        be waited for, if the pod is deleted anyway
+    """
+
+    told: bool = False
+    running: bool = False
+    ending: bool = False
+    ended: bool = False
+    settled: bool = False
+
+
+NOWHERE = Hosted()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +83,7 @@ class Known:
     :param unplaceable: Zun found no room for the pod, and the time that it
         may wait for some is over
     :param daemonsets: what to do with pods of DaemonSets
+    :param host: what the host of its capsule makes of it
     """
 
     absence_certain: bool
@@ -64,6 +91,7 @@ class Known:
     overdue: bool = False
     unplaceable: bool = False
     daemonsets: str = IGNORE
+    host: Hosted = NOWHERE
 
 
 def decide(pod: dict, capsules: list[capsule_module.Capsule],
@@ -78,7 +106,7 @@ def decide(pod: dict, capsules: list[capsule_module.Capsule],
     if status.is_terminal(pod):
         return Step.DELETE_CAPSULE if capsule else Step.NOTHING
     if known.overdue:
-        return Step.CUT_OFF if capsule else _certainly(Step.EXPIRE, known)
+        return _overdue(capsule, known)
     if capsule:
         return _with_capsule(capsule, known)
     if not status.acknowledged(pod):
@@ -105,14 +133,36 @@ def ignored(pod: dict, daemonsets: str) -> bool:
 def _going(pod: dict, capsule: capsule_module.Capsule | None,
            known: Known) -> Step:
     if capsule:
-        return Step.DELETE_CAPSULE
+        return _ending(pod, known)
     if ignored(pod, known.daemonsets):
         return Step.REMOVE_POD
     return _certainly(Step.REMOVE_POD, known)
 
 
+def _ending(pod: dict, known: Known) -> Step:
+    """Return the next step of a pod that goes and has a capsule.
+
+    Kubernetes: first its containers end, then that is told, and only then
+    does what it holds go.
+    """
+    if known.host.running:
+        return Step.END
+    if known.host.ended and not (
+            known.host.settled or status.is_terminal(pod)):
+        return Step.REPORT
+    return Step.DELETE_CAPSULE
+
+
+def _overdue(capsule: capsule_module.Capsule | None, known: Known) -> Step:
+    if capsule is None:
+        return _certainly(Step.EXPIRE, known)
+    if known.host.ended:
+        return Step.EXPIRE if known.host.ending else Step.REPORT
+    return Step.CUT_OFF
+
+
 def _with_capsule(capsule: capsule_module.Capsule, known: Known) -> Step:
-    if capsule.failed_to_start:
+    if capsule.failed_to_start and not known.host.told:
         return Step.REJECT if known.unplaceable else Step.DISCARD
     if capsule.deleting:
         return Step.WAIT

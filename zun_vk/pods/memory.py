@@ -42,6 +42,11 @@ class Memory:
     :param removed_at: monotonic time the Pod object was removed
     :param secrets: what the last capsule was given of Secrets, while its
         words may have to be searched; None: not known
+    :param end_by: monotonic time its containers must have ended by, as its
+        host was told
+    :param end_told_at: monotonic time its host was last told
+    :param ended_at: monotonic time its host was first seen to say that it
+        has ended
     :param made: what its capsule was made of, see ``changes.as_made``
     """
 
@@ -56,6 +61,9 @@ class Memory:
     removed_at: float = float('-inf')
     secrets: discretion.Secrets | None = dataclasses.field(
         default=None, repr=False)
+    end_by: float = float('inf')
+    end_told_at: float = float('-inf')
+    ended_at: float | None = None
     made: dict[str, str] | None = None
 
 
@@ -73,16 +81,18 @@ class Policy:
 
 
 def known(pod: dict, memory: Memory, policy: Policy, absence_certain: bool,
-          now: float) -> lifecycle.Known:
+          now: float, host: lifecycle.Hosted = lifecycle.NOWHERE
+          ) -> lifecycle.Known:
     """Return what the decision about a pod stands on.
 
+    :param host: what the host of its capsule makes of it
     :param now: seconds since the epoch
     """
     active, room = _deadlines(pod, memory, policy, now)
     return lifecycle.Known(
         absence_certain, memory.ran, overdue=active is not None
         and active <= 0, unplaceable=room is not None and room <= 0,
-        daemonsets=policy.daemonsets)
+        daemonsets=policy.daemonsets, host=host)
 
 
 def next_deadline(pod: dict, memory: Memory, policy: Policy,

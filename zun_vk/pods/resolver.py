@@ -31,6 +31,14 @@ from zun_vk.pods import servicelinks
 _T = typing.TypeVar('_T')
 
 
+class Nothing:
+    """Where a capsule is made without variables."""
+
+    def resolve(self, pod: dict,
+                not_before: float) -> environment.Environment:
+        return environment.Environment()
+
+
 class Resolver:
     """Makes the environments of one node's pods.
 

@@ -19,6 +19,7 @@ times, so that equal input gives an equal status and nothing is written.
 import typing
 
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import podconditions
 
 PENDING, RUNNING, SUCCEEDED, FAILED = (
     'Pending', 'Running', 'Succeeded', 'Failed')
@@ -40,6 +41,8 @@ class Waiting(typing.NamedTuple):
 
 
 CONTAINER_CREATING = Waiting()
+# Kubernetes: of all containers while a pod has init containers to run.
+INITIALIZING = Waiting('PodInitializing')
 
 
 def is_terminal(pod: dict) -> bool:
@@ -60,20 +63,29 @@ def has_run(pod: dict) -> bool:
 def pending(pod: dict, host_ip: str, at: str,
             waiting: Waiting = CONTAINER_CREATING) -> dict:
     """Return the status of a pod that has no running capsule yet."""
-    entries = [_entry(spec, {'waiting': _drop_empty(waiting._asdict())},
-                      None)
-               for spec in pod['spec']['containers']]
-    return _assemble(pod, PENDING, entries, (), host_ip, at)
+    init = pod['spec'].get('initContainers') or []
+    if init and waiting == CONTAINER_CREATING:
+        waiting = INITIALIZING
+    entries, init_entries = (
+        [_entry(spec, {'waiting': drop_empty(waiting._asdict())}, None)
+         for spec in specs]
+        for specs in (pod['spec']['containers'], init))
+    return assemble(pod, PENDING, init_entries, entries, (), host_ip, at)
 
 
 def failed(pod: dict, host_ip: str, at: str, reason: str,
            message: str) -> dict:
     """Return the status of a pod that this node gives up."""
-    seen = {entry['name']: entry for entry in
-            (pod.get('status') or {}).get('containerStatuses') or []}
-    entries = [_ended_entry(spec, seen.get(spec['name']), at, reason)
-               for spec in pod['spec']['containers']]
-    status = _assemble(pod, FAILED, entries, _known_ips(pod), host_ip, at)
+    before = pod.get('status') or {}
+    seen = {entry['name']: entry
+            for name in ('containerStatuses', 'initContainerStatuses')
+            for entry in before.get(name) or []}
+    entries, init = (
+        [_ended_entry(spec, seen.get(spec['name']), at, reason)
+         for spec in pod['spec'].get(name) or []]
+        for name in ('containers', 'initContainers'))
+    status = assemble(pod, FAILED, init, entries, known_ips(pod), host_ip,
+                      at)
     return status | {'reason': reason, 'message': message}
 
 
@@ -94,14 +106,16 @@ def from_capsule(pod: dict, capsule: capsule_module.Capsule, host_ip: str,
         before = seen.get(spec['name'], {})
         state = _state(by_name.get(spec['name']), capsule, before, at)
         entries.append(_entry(spec, state, by_name.get(spec['name'])))
-    return _assemble(pod, _phase(pod, entries), entries, capsule.addresses,
-                     host_ip, at)
+    return assemble(pod, _phase(pod, entries), [], entries,
+                    capsule.addresses, host_ip, at)
 
 
 def differs(current: dict, wanted: dict) -> bool:
     """Tell whether writing ``wanted`` would change ``current``."""
     return any(_differ(current.get(name), value)
-               for name, value in wanted.items())
+               for name, value in wanted.items()
+               # An API server that does not keep it never has it.
+               if name in current or name != 'observedGeneration')
 
 
 def _differ(current: typing.Any, wanted: typing.Any) -> bool:
@@ -121,17 +135,30 @@ def _differ(current: typing.Any, wanted: typing.Any) -> bool:
     return (current or None) != (wanted or None)
 
 
-def _assemble(pod: dict, phase: str, entries: list[dict],
-              addresses: tuple[str, ...], host_ip: str, at: str) -> dict:
+def assemble(pod: dict, phase: str, init: list[dict], entries: list[dict],
+             addresses: tuple[str, ...], host_ip: str, at: str,
+             sandbox: bool | None = None) -> dict:
+    """Return the status of which these are the parts.
+
+    :param init: initContainerStatuses
+    :param entries: containerStatuses
+    :param sandbox: it is ready; None: if there are addresses
+    """
     before = pod.get('status') or {}
+    if sandbox is None:
+        sandbox = bool(addresses)
     status = {
         'phase': phase,
         'startTime': before.get('startTime') or at,
         'hostIP': host_ip,
         'hostIPs': [{'ip': host_ip}],
         'containerStatuses': entries,
-        'conditions': _conditions(pod, phase, entries, bool(addresses), at),
+        'conditions': podconditions.conditions(
+            pod, phase, init, entries, sandbox, at),
+        **podconditions.observed(pod),
     }
+    if init:
+        status['initContainerStatuses'] = init
     # None removes what an earlier capsule of the pod had.
     status['podIP'] = addresses[0] if addresses else None
     status['podIPs'] = [{'ip': address} for address in addresses] or None
@@ -154,7 +181,7 @@ def _state(container: capsule_module.Container | None,
         return {'terminated': _terminated(container, known, at)}
     if container.status == 'Error' or capsule.status == capsule_module.ERROR:
         message = container.reason or capsule.reason
-        return {'waiting': _drop_empty({'reason': 'CreateContainerError',
+        return {'waiting': drop_empty({'reason': 'CreateContainerError',
                                         'message': message})}
     return known or {'waiting': {'reason': 'ContainerCreating'}}
 
@@ -195,20 +222,25 @@ def _entry(spec: dict, state: dict,
 def _ended_entry(spec: dict, seen: dict | None, at: str,
                  reason: str) -> dict:
     """Return the entry of a container that runs no more, or never did."""
-    state = (seen or {}).get('state') or {}
-    entry = _entry(spec, state, None)
-    if seen and seen.get('containerID'):
-        entry.update(image=seen['image'], containerID=seen['containerID'])
-        if 'terminated' not in state:
-            started = (state.get('running') or {}).get('startedAt') or at
-            entry['state'] = {'terminated': {
-                'exitCode': _UNKNOWN_EXIT, 'reason': 'ContainerStatusUnknown',
+    if not (seen and seen.get('containerID')):
+        entry = _entry(spec, {'waiting': {'reason': reason}}, None)
+        return entry | {'ready': False, 'started': False}
+    return ended_entry(seen, at)
+
+
+def ended_entry(seen: dict, at: str) -> dict:
+    """Return the entry of a container that was seen and runs no more."""
+    state = seen.get('state') or {}
+    entry = seen | {'started': False}
+    if state.get('terminated') is not None:
+        return entry
+    last = (seen.get('lastState') or {}).get('terminated')
+    if last is None or state.get('running') is not None:
+        started = (state.get('running') or {}).get('startedAt') or at
+        last = {'exitCode': _UNKNOWN_EXIT, 'reason': 'ContainerStatusUnknown',
                 'startedAt': started, 'finishedAt': at,
-                'containerID': seen['containerID']}}
-    else:
-        entry['state'] = {'waiting': {'reason': reason}}
-    entry.update(ready=False, started=False)
-    return entry
+                'containerID': seen['containerID']}
+    return entry | {'ready': False, 'state': {'terminated': last}}
 
 
 def _phase(pod: dict, entries: list[dict]) -> str:
@@ -226,66 +258,12 @@ def _phase(pod: dict, entries: list[dict]) -> str:
     return FAILED if policy == 'Never' else RUNNING
 
 
-def _conditions(pod: dict, phase: str, entries: list[dict], sandbox: bool,
-                at: str) -> list[dict]:
-    ready, reason, message = _readiness(phase, entries)
-    gates = _closed_gates(pod)
-    pod_ready = ready and not gates
-    if ready and gates:
-        reason, message = 'ReadinessGatesNotReady', (
-            'not true: ' + ', '.join(gates))
-    wanted = [('PodScheduled', True, '', ''),
-              ('PodReadyToStartContainers',
-               sandbox and phase not in TERMINAL, '', ''),
-              ('Initialized', True, *_completed(phase)),
-              ('ContainersReady', ready, *(('', '') if ready
-                                           else (reason, message))),
-              ('Ready', pod_ready, *(('', '') if pod_ready
-                                     else (reason, message)))]
-    before = {condition['type']: condition for condition in
-              (pod.get('status') or {}).get('conditions') or []}
-    return [_condition(before.get(kind), kind, value, why, words, at)
-            for kind, value, why, words in wanted]
-
-
-def _readiness(phase: str, entries: list[dict]) -> tuple[bool, str, str]:
-    if phase == SUCCEEDED:
-        return False, 'PodCompleted', ''
-    if phase == FAILED:
-        return False, 'PodFailed', ''
-    unready = [entry['name'] for entry in entries if not entry['ready']]
-    if unready:
-        return (False, 'ContainersNotReady',
-                f'containers with unready status: [{" ".join(unready)}]')
-    return True, '', ''
-
-
-def _completed(phase: str) -> tuple[str, str]:
-    return ('PodCompleted', '') if phase == SUCCEEDED else ('', '')
-
-
-def _closed_gates(pod: dict) -> list[str]:
-    values = {condition['type']: condition['status'] for condition in
-              (pod.get('status') or {}).get('conditions') or []}
-    return [gate['conditionType']
-            for gate in pod['spec'].get('readinessGates') or []
-            if values.get(gate['conditionType']) != 'True']
-
-
-def _condition(before: dict | None, kind: str, value: bool, reason: str,
-               message: str, at: str) -> dict:
-    word = 'True' if value else 'False'
-    changed = not before or before.get('status') != word
-    since = at if changed or before is None else (
-        before.get('lastTransitionTime') or at)
-    return {'type': kind, 'status': word, 'lastTransitionTime': since,
-            'reason': reason, 'message': message}
-
-
-def _known_ips(pod: dict) -> tuple[str, ...]:
+def known_ips(pod: dict) -> tuple[str, ...]:
+    """Return the addresses that the pod is known by."""
     return tuple(entry['ip'] for entry in
                  (pod.get('status') or {}).get('podIPs') or [])
 
 
-def _drop_empty(fields: dict) -> dict:
+def drop_empty(fields: dict) -> dict:
+    """Return the fields that have a value."""
     return {name: value for name, value in fields.items() if value}

@@ -109,6 +109,8 @@ class CapsuleRuntime(abc.ABC):
 class Factory(typing.Protocol):
     """What an entry point of the namespace names: the runtime's class."""
 
+    on_hosts: bool
+
     def __call__(self, conf: cfg.ConfigOpts, owner: identity.Owner,
                  health: health_module.Health,
                  throttles: throttle.Throttles,

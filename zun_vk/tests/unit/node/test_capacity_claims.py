@@ -36,6 +36,7 @@ from zun_vk.node import controller as node_controller
 from zun_vk.node import observer
 from zun_vk.node import zones
 from zun_vk.pods import controller as pod_controller
+from zun_vk.pods import hosted
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
 from zun_vk.tests.unit.node import test_registration
@@ -313,7 +314,8 @@ class PromiseTestCase(base.BaseTestCase):
         self.read = {}
         pods = pod_controller.PodController(
             self.client, self.world, None, self.recorder, None, None, '',
-            memory.Policy(lifecycle.IGNORE, 300), None, None)
+            memory.Policy(lifecycle.IGNORE, 300), None, None,
+            hosted.NoHosts(''))
         pods.follow(self.world)
         self.claims = pods.claims
         self.controller = node_controller.NodeController(

@@ -28,6 +28,7 @@ from zun_vk.pods import admission
 from zun_vk.pods import controller
 from zun_vk.pods import discretion
 from zun_vk.pods import environment
+from zun_vk.pods import hosted
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
 from zun_vk.pods import orphans
@@ -71,6 +72,7 @@ class ControllerTestCase(base.BaseTestCase):
         self.mirror.snapshot.side_effect = lambda: dict(self.pods)
         self.runtime = mock.create_autospec(
             runtimes_base.CapsuleRuntime, instance=True)
+        self.runtime.on_hosts = False
         self.runtime.of_pod.side_effect = lambda uid: [
             each for each in self.capsules if each.uid == uid]
         self.runtime.uids.side_effect = lambda: {
@@ -103,8 +105,12 @@ class ControllerTestCase(base.BaseTestCase):
             self.client, self.runtime,
             removal.Removal(self.runtime, self.placement, self.neutron),
             self.recorder, self.queue, self.writer, _HOST, self._policy(),
-            lambda: self.room, self.resolver, self.clock, lambda: self.wall)
+            lambda: self.room, self.resolver, self.hosts(), self.clock,
+            lambda: self.wall)
         self.controller.follow(self.mirror)
+
+    def hosts(self):
+        return hosted.NoHosts(_HOST)
 
     def _policy(self):
         return memory.Policy(lifecycle.IGNORE, 300)

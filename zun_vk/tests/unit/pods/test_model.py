@@ -34,6 +34,7 @@ from zun_vk.kube import objects
 from zun_vk.kube import times
 from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import hosted
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
 from zun_vk.pods import removal
@@ -340,6 +341,7 @@ class _Agent:
             _POLICY, lambda: admission.Room((), 0),
             resolver.Resolver(conf, objects.ObjectCache(
                 world, world.monotonic), 'zun-vk', _HOST),
+            hosted.NoHosts(_HOST),
             world.monotonic, world.time)
         self.controller.follow(self)
 
