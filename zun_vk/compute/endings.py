@@ -86,8 +86,10 @@ def _kill(view: views.View, draft: views.Draft,
         if not policy.has_hook(policy.find(view.pod, container.name),
                                'preStop'):
             return
+    # The kill comes with the least grace at least: no sooner than this.
+    soonest = max(deadline, view.now + model.MIN_GRACE)
     if (known is not None and known.held == hold
-            and known.deadline <= deadline + _SAME):
+            and known.deadline <= soonest + _SAME):
         return
     draft.do(model.KillContainer(
         container.id, container.name, max(deadline - view.now, 0),

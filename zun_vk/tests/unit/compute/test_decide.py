@@ -530,6 +530,15 @@ class TestEnding(base.BaseTestCase):
         self.assertEqual([5], [kill.grace for kill in _kills(host)])
         self.assertEqual((), host.look().actions)
 
+    def test_no_grace_at_all_is_told_once_as_well(self):
+        host = _host()
+        host.end(0)
+        host.look()
+        self.assertEqual([0], [kill.grace for kill in _kills(host)])
+        self.assertEqual((), host.look().actions)
+        host.wait(1)
+        self.assertEqual((), host.look().actions)
+
     def test_sidecars_end_after_the_others_in_reverse_order(self):
         host = _host(inits=[tiny.sidecar('s1'), tiny.sidecar('s2')])
         host.end(20)
