@@ -11,14 +11,16 @@
 # under the License.
 """How the sandboxes of a host's containerd get their network.
 
-containerd runs the CNI plugin zun-cni, which asks the host's zun-cni-daemon,
-which plugs what zun-compute noted down in the capsule's record.
+containerd runs a CNI plugin, Zun's own or the project's, which asks the host's
+zun-cni-daemon, which plugs what zun-compute noted down in the capsule's
+record.
 """
 
 import hashlib
 import json
 from pathlib import Path
 
+from devcloud import capsule_driver
 from devcloud import containerd
 from devcloud import hosts
 from devcloud import openstack
@@ -26,6 +28,7 @@ from devcloud import paths
 from devcloud import servers
 from devcloud import settings
 from devcloud import web
+from devcloud import worker
 
 LOOPBACK = Path('/usr/lib/cni/loopback')
 
@@ -37,6 +40,10 @@ def address(host: str) -> str:
     """
     digest = hashlib.sha256(host.encode()).digest()
     return f'127.77.{digest[0]}.{digest[1]}'
+
+
+def netloc(host: str) -> str:
+    return f'{address(host)}:{settings.PORTS["zun-cni-daemon"]}'
 
 
 def options(where: paths.Paths, host: str) -> dict[str, object]:
@@ -56,7 +63,8 @@ def link_programs(where: paths.Paths, venv: Path) -> None:
     """Where containerd looks for CNI programs."""
     folder = containerd.cni(where)
     folder.mkdir(parents=True, exist_ok=True)
-    for program in (LOOPBACK, venv / 'bin' / 'zun-cni'):
+    for program in (LOOPBACK, venv / 'bin' / 'zun-cni',
+                    worker.programs(where) / 'zun-vk-cni'):
         paths.link(folder / program.name, program)
 
 
@@ -65,18 +73,21 @@ def write_configuration(where: paths.Paths, host: str,
     """What containerd reads about its network."""
     path = plugin_configuration(where, host)
     path.parent.mkdir(parents=True, exist_ok=True)
-    paths.write_private(path, json.dumps({
-        'cniVersion': '0.3.1', 'name': 'zun', 'type': 'zun-cni',
-        'zun_conf': str(zun_conf)}))
+    network = {'cniVersion': '0.3.1', 'name': 'zun'}
+    if capsule_driver.chosen(where) == 'zun_vk':
+        network.update(type='zun-vk-cni', daemon=netloc(host))
+    else:
+        network.update(type='zun-cni', zun_conf=str(zun_conf))
+    paths.write_private(path, json.dumps(network))
 
 
 def daemon(where: paths.Paths, venv: Path, host: str,
            zun_conf: Path) -> servers.Server:
-    peer = web.Peer(f'http://{address(host)}:'
-                    f'{settings.PORTS["zun-cni-daemon"]}')
+    peer = web.Peer(f'http://{netloc(host)}')
     return servers.Server(
         hosts.named('zun-cni-daemon', host),
-        (str(venv / 'bin' / 'zun-cni-daemon'), f'--config-file={zun_conf}'),
+        (str(venv / 'bin' / 'python'), '-m', 'devcloud_drivers.cni_daemon',
+         f'--config-file={zun_conf}'),
         # It has no page of its own: this is how it says so
         servers.http_health(peer, '/', (404,)),
         after=('mariadb', 'neutron', 'accounts', 'zun tables'),

@@ -18,6 +18,7 @@ import subprocess
 import tomllib
 from unittest import mock
 
+from devcloud import capsule_driver
 from devcloud import containerd
 from devcloud import errors
 from devcloud import zun_cni
@@ -121,18 +122,28 @@ class ZunCniTestCase(base.TestCase):
         for address in found:
             self.assertTrue(ipaddress.ip_address(address).is_loopback)
 
-    def test_the_plugin_is_told_its_hosts_zun_conf(self):
+    def _read(self, driver):
+        self.where.make()
+        capsule_driver.choose(self.where, driver)
         zun_cni.write_configuration(self.where, 'a', Path('/zun.conf'))
         path = zun_cni.options(self.where, 'a')['zun_cni_config_file']
-        read = json.loads(path.read_text())
+        return json.loads(path.read_text())
+
+    def test_zuns_plugin_is_told_its_hosts_zun_conf(self):
+        read = self._read('cri')
         self.assertEqual('/zun.conf', read['zun_conf'])
         self.assertEqual('zun-cni', read['type'])
+
+    def test_our_plugin_is_told_its_hosts_daemon(self):
+        read = self._read('zun_vk')
+        self.assertTrue(read['daemon'].startswith(zun_cni.address('a')))
+        self.assertEqual('zun-vk-cni', read['type'])
 
     def test_containerd_finds_the_plugins_it_runs(self):
         zun_cni.link_programs(self.where, Path('/one'))
         zun_cni.link_programs(self.where, Path('/two'))
         folder = containerd.cni(self.where)
-        self.assertEqual({'loopback', 'zun-cni'},
+        self.assertEqual({'loopback', 'zun-cni', 'zun-vk-cni'},
                          {path.name for path in folder.iterdir()})
         self.assertEqual(Path('/two/bin/zun-cni'),
                          (folder / 'zun-cni').readlink())

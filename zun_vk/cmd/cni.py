@@ -1,0 +1,24 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The console script zun-vk-cni: a CNI plugin that needs no start-up."""
+
+import os
+import sys
+
+from zun_vk.compute import cni
+
+
+def main() -> int:
+    """Do what CNI asks by environment and standard input."""
+    answer, code = cni.run(os.environ, sys.stdin.read(cni.MOST + 1))
+    sys.stdout.write(answer)
+    return code
