@@ -91,6 +91,17 @@ class Runtime:
         return self._channel.call(
             'Status', cri_pb2.StatusRequest(), self._quick)
 
+    def sandbox_image(self) -> str:
+        """Return the name of the image that sandboxes are made of.
+
+        '' where the runtime does not tell: then it has it pinned.
+        """
+        info = self._channel.call(
+            'Status', cri_pb2.StatusRequest(verbose=True), self._quick).info
+        # containerd. The rest of it may hold credentials: it goes no further.
+        name = parsed(info, 'config').get('sandboxImage')
+        return name if isinstance(name, str) else ''
+
     # Sandboxes
 
     def run_sandbox(self, config: typing.Any, handler: str = '') -> str:
@@ -342,13 +353,14 @@ class Runtime:
             self._quick).image_filesystems)
 
 
-def parsed(info: Mapping[str, str]) -> dict[str, typing.Any]:
-    """Return the verbose part of an answer; {} for what makes no sense.
+def parsed(info: Mapping[str, str], key: str = 'info'
+           ) -> dict[str, typing.Any]:
+    """Return a verbose part of an answer; {} for what makes no sense.
 
     containerd and CRI-O put one JSON object under the key ``info``.
     """
     try:
-        value = json.loads(info.get('info', '{}'))
+        value = json.loads(info.get(key, '{}'))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

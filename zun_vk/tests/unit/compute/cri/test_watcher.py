@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oslotest import base
 
+from zun_vk import exceptions
 from zun_vk.compute import model
 from zun_vk.compute.cri import client
 from zun_vk.compute.cri import cri_pb2
@@ -144,7 +145,7 @@ class ListsTestCase(WatcherTestCase):
         now[0] += 7
         self.assertEqual(7, watched.age())
         self.fake.fail('ListContainers')
-        self.assertRaises(Exception, watched._relist)
+        self.assertRaises(exceptions.RuntimeRefused, watched._relist)
         self.assertEqual(7, watched.age())
 
 
