@@ -116,7 +116,8 @@ class Collector:
     def _remove_strays(self, sandboxes: list[model.SeenSandbox],
                        containers: list[model.SeenContainer],
                        known: Collection[str], stop: threading.Event) -> None:
-        uids = {each.uid for each in (*sandboxes, *containers)}
+        uids = ({each.uid for each in sandboxes}
+                | {each.uid for each in containers})
         gone, self._strays_since = garbage.strays(
             uids, known, self._strays_since, self._clock(), _GRACE)
         for uid in sorted(gone):
