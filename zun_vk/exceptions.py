@@ -235,3 +235,7 @@ class VolumeFailed(ZunVkError):
                          f'{problem}')
         self.volume = volume
         self.message = str(self)
+
+
+class NoNetwork(ZunVkError):
+    """The network namespace of a pod cannot be entered: it is gone."""

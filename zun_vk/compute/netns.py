@@ -28,10 +28,6 @@ from zun_vk import exceptions
 _CLONE_NEWNET = 0x40000000
 
 
-class NoNamespace(exceptions.ZunVkError):
-    """The pod's network namespace cannot be entered."""
-
-
 def socket_in(pid: int, address: str, port: int,
               timeout: float) -> socket.socket:
     """Return a TCP socket that is connected from within a pod's network.
@@ -39,7 +35,7 @@ def socket_in(pid: int, address: str, port: int,
     :param pid: of a process in the pod's network namespace
     :param address: an IP address
     :param timeout: seconds, for the connection; it stays set on the socket
-    :raises NoNamespace: there is no such process, or we are not root
+    :raises exceptions.NoNetwork: there is no such process, or we are not root
     :raises OSError: nobody accepts the connection, TimeoutError included
     """
     deadline = time.monotonic() + timeout
@@ -57,7 +53,7 @@ def socket_in(pid: int, address: str, port: int,
 def unconnected(pid: int, family: int) -> socket.socket:
     """Return a TCP socket that belongs to the namespace of a process.
 
-    :raises NoNamespace: it cannot be entered
+    :raises exceptions.NoNetwork: it cannot be entered
     """
     made: list[typing.Any] = []
     visitor = threading.Thread(
@@ -66,7 +62,7 @@ def unconnected(pid: int, family: int) -> socket.socket:
     visitor.start()
     visitor.join()
     if isinstance(made[0], OSError):
-        raise NoNamespace(
+        raise exceptions.NoNetwork(
             f'network namespace of process {pid}: {made[0].strerror}')
     return made[0]
 

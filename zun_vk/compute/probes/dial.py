@@ -96,7 +96,8 @@ class TimedSocket:
     """A socket whose every operation ends by a deadline.
 
     A timeout for each operation alone would let a server that sends a byte
-    now and then hold us for hours. It has what http.client asks of a socket.
+    now and then hold us for hours. It has what http.client asks of a socket,
+    and leaves closing it to whoever made it.
     """
 
     def __init__(self, plain: socket.socket, deadline: Deadline):
@@ -111,7 +112,7 @@ class TimedSocket:
         return io.BufferedReader(_Reader(self._socket, self._deadline))
 
     def close(self) -> None:
-        self._socket.close()
+        """http.client closes it before the answer is read."""
 
 
 class _Reader(io.RawIOBase):

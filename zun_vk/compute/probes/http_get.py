@@ -158,14 +158,12 @@ def _exchange(connect: dial.Connect, asked: Request,
     except BaseException:
         plain.close()
         raise
-    timed = dial.TimedSocket(used, deadline)
-    try:
+    with used:
         client = http.client.HTTPConnection(host, port)
-        client.sock = typing.cast(socket.socket, timed)
+        client.sock = typing.cast(
+            socket.socket, dial.TimedSocket(used, deadline))
         _send(client, asked, parts)
         return _answer(client.getresponse())
-    finally:
-        timed.close()
 
 
 def _send(client: http.client.HTTPConnection, asked: Request,
