@@ -40,22 +40,12 @@ def _any(*names: str) -> dict[str, typing.Any]:
 
 
 _AMOUNTS = _any('cpu', 'memory', 'ephemeral-storage')
-# Kubernetes: the sysctls that reach no further than their pod.
-_SYSCTLS = _only(
-    'kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_range',
-    'net.ipv4.tcp_syncookies', 'net.ipv4.ping_group_range',
-    'net.ipv4.ip_unprivileged_port_start',
-    'net.ipv4.ip_local_reserved_ports', 'net.ipv4.tcp_keepalive_time',
-    'net.ipv4.tcp_fin_timeout', 'net.ipv4.tcp_keepalive_intvl',
-    'net.ipv4.tcp_keepalive_probes', 'net.ipv4.tcp_rmem',
-    'net.ipv4.tcp_wmem')
 _SECURITY = _any(
     'runAsUser', 'runAsGroup', 'runAsNonRoot', 'seccompProfile',
     'appArmorProfile', 'seLinuxOptions')
 _POD_SECURITY = _SECURITY | _any(
     'supplementalGroups', 'supplementalGroupsPolicy', 'fsGroup',
-    'fsGroupChangePolicy', 'seLinuxChangePolicy') | {
-    'sysctls': [{'name': _SYSCTLS, 'value': _ANY}]}
+    'fsGroupChangePolicy', 'seLinuxChangePolicy', 'sysctls')
 _CONTAINER_SECURITY = _SECURITY | _any(
     'capabilities', 'privileged', 'readOnlyRootFilesystem',
     'allowPrivilegeEscalation', 'procMount')
@@ -67,18 +57,19 @@ _PROBE = _any(
 _CONTAINER = _any(
     'name', 'image', 'command', 'args', 'workingDir', 'stdin', 'stdinOnce',
     'tty', 'imagePullPolicy', 'terminationMessagePath',
-    'terminationMessagePolicy', 'resizePolicy',
+    'terminationMessagePolicy', 'resizePolicy', 'restartPolicy',
     # Looked into below.
     'env', 'envFrom') | {
     'ports': [_any('name', 'containerPort', 'protocol')],
     'resources': {'requests': _AMOUNTS, 'limits': _AMOUNTS},
     'volumeMounts': [
         _any('name', 'readOnly', 'mountPath', 'subPath', 'subPathExpr',
-             'mountPropagation')
-        | {'recursiveReadOnly': _only('Disabled', 'IfPossible')}],
+             'mountPropagation', 'recursiveReadOnly')],
+    'restartPolicyRules': [{'action': _only('Restart'), 'exitCodes': _ANY}],
     'livenessProbe': _PROBE, 'readinessProbe': _PROBE,
     'startupProbe': _PROBE,
-    'lifecycle': {'postStart': _ACTION, 'preStop': _ACTION},
+    'lifecycle': {'postStart': _ACTION, 'preStop': _ACTION,
+                  'stopSignal': _ANY},
     'securityContext': _CONTAINER_SECURITY}
 _FILES = _any('name', 'items', 'optional')
 _SOURCE = {
@@ -101,8 +92,7 @@ _SPEC = _any(
     'ephemeralContainers') | dict.fromkeys(support.NO_CONCERN, _ANY) | {
     'os': {'name': _only('linux')}, 'hostUsers': _only(True),
     'securityContext': _POD_SECURITY,
-    'containers': [_CONTAINER],
-    'initContainers': [_CONTAINER | {'restartPolicy': _only('Always')}],
+    'containers': [_CONTAINER], 'initContainers': [_CONTAINER],
     'volumes': [_VOLUME]}
 
 

@@ -77,7 +77,7 @@ def assemble(pod: dict, material: Material, cluster: naming.Cluster
         volumes=files, container_errors=errors,
         volume_errors=tuple(volume_errors), credentials=credential,
         runtime_handler=material.handler,
-        runtime_error=material.handler_error or hostname.error,
+        runtime_error=material.handler_error,
         dns=resolving.dns, dns_extra=resolving.extra,
         hostname=hostname.name, domain=hostname.domain,
         refresh_after=_refresh_after(material.volumes))

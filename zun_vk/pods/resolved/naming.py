@@ -11,8 +11,8 @@
 # under the License.
 """What a pod calls itself, and whom it asks for the names of others.
 
-Pure. Kubernetes: ``hostname``, ``subdomain``, ``hostnameOverride``,
-``setHostnameAsFQDN``; ``dnsPolicy`` and ``dnsConfig``.
+Pure. Kubernetes: ``hostname``, ``subdomain``, ``hostnameOverride``;
+``dnsPolicy`` and ``dnsConfig``.
 """
 
 from collections.abc import Iterable
@@ -22,8 +22,6 @@ from zun_vk.pods import environment
 from zun_vk.rpc import payload
 
 _MAX_HOSTNAME = 63
-# The kernel's own bound on a node name.
-_MAX_FQDN = 64
 # Kubernetes: what a resolver takes.
 _MAX_SERVERS = 3
 _MAX_SEARCHES = 32
@@ -52,14 +50,11 @@ class Cluster:
 class Hostname:
     """What a pod calls itself.
 
-    :param name: '' where it cannot be so
     :param domain: '' where it has none
-    :param error: why it cannot
     """
 
     name: str
     domain: str = ''
-    error: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +74,8 @@ def hostname(pod: dict, cluster: Cluster) -> Hostname:
     name = _cut(spec.get('hostname') or metadata['name'])
     if not spec.get('subdomain'):
         return Hostname(name)
-    domain = (f'{spec["subdomain"]}.{metadata["namespace"]}.svc.'
-              f'{cluster.domain}')
-    full = f'{name}.{domain}'
-    if spec.get('setHostnameAsFQDN') and len(full) > _MAX_FQDN:
-        return Hostname(name, domain, (
-            'failed to construct FQDN from pod hostname and cluster domain, '
-            f'FQDN {full} is too long ({_MAX_FQDN} characters is the max, '
-            f'{len(full)} characters requested)'))
-    return Hostname(name, domain)
+    return Hostname(name, f'{spec["subdomain"]}.{metadata["namespace"]}.svc.'
+                          f'{cluster.domain}')
 
 
 def resolving(pod: dict, cluster: Cluster) -> Resolving:

@@ -62,6 +62,37 @@ class ReadTestCase(ObjectCacheTestCase):
             'status': {'allocatable': {'cpu': '4'}}}
         self.assertEqual({'cpu': '4'}, self.cache.allocatable('n'))
 
+    def test_what_is_in_a_configmap_and_is_no_text(self):
+        self.client.get_config_map.return_value = {
+            'data': {'k': 'v'},
+            'binaryData': {'b': base64.b64encode(b'\xff').decode()}}
+        whole = self.cache.whole_config_map('ns', 'c', 0)
+        self.assertEqual(({'k': 'v'}, {'b': b'\xff'}),
+                         (whole.data, whole.binary))
+        self.assertEqual({'k': 'v'}, self.cache.config_map('ns', 'c', 0))
+        self.client.get_config_map.assert_called_once_with('ns', 'c')
+        self.assertNotIn('v', repr(whole).replace('vk', ''))
+
+    def test_what_type_a_secret_is_of(self):
+        self.client.get_secret.return_value = {
+            'type': 'Opaque', **_secret(k=b's3cr3t')}
+        whole = self.cache.whole_secret('ns', 's', 0)
+        self.assertEqual(('Opaque', {'k': b's3cr3t'}),
+                         (whole.kind, whole.data))
+        self.assertNotIn('s3cr3t', repr(whole))
+        self.client.get_secret.side_effect = _GONE
+        self.assertIsNone(self.cache.whole_secret('ns', 't', 0))
+
+    def test_the_handler_of_a_runtime_class(self):
+        self.client.get_runtime_class.return_value = {'handler': 'kata'}
+        self.assertEqual('kata', self.cache.runtime_handler('x', 0))
+        self.client.get_runtime_class.side_effect = _GONE
+        self.assertIsNone(self.cache.runtime_handler('y', 0))
+        self.client.get_runtime_class.side_effect = None
+        self.client.get_runtime_class.return_value = {}
+        self.assertRaises(exceptions.Unavailable,
+                          self.cache.runtime_handler, 'z', 0)
+
     def test_objects_without_data_are_empty(self):
         self.client.get_secret.return_value = {'metadata': {}}
         self.client.get_config_map.return_value = {'data': None}

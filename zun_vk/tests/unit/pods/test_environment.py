@@ -214,6 +214,37 @@ class SourcesTestCase(EnvironmentTestCase):
                     'resource': resource, 'containerName': about}})]
             )).allocatable, (resource, about))
 
+    def test_init_containers_have_variables_too(self):
+        pod = strategies.pod(
+            strategies.container('a', env=[_variable('B', {
+                'resourceFieldRef': {'containerName': 'i',
+                                     'resource': 'limits.cpu'}})]),
+            initContainers=[strategies.container(
+                'i', resources={'limits': {'cpu': '2'}},
+                env=[_variable('A', _secret('user'))])])
+        self.assertEqual({(_SECRET, 'db')}, environment.needs(pod).objects)
+        made = environment.resolve(pod, environment.Material(_OBJECTS))
+        self.assertEqual({'i': {'A': 'joe'}, 'a': {'B': '2'}},
+                         made.variables)
+        self.assertEqual({'A'}, made.sensitive)
+
+    def test_each_container_can_have_its_own_reason(self):
+        hidden = exceptions.NotYetResolvable('Failed', 'forbidden')
+        material = environment.Material(
+            {**_OBJECTS, (_SECRET, 'hidden'): hidden},
+            addresses=('10.0.0.5', 'fd00::5'))
+        made = environment.resolve_each(strategies.pod(
+            strategies.container('a', env=[_variable(
+                'A', _secret('x', 'gone'))]),
+            strategies.container('b', env=[_variable(
+                'B', _field('status.podIPs'))]),
+            strategies.container('c', envFrom=[{'secretRef': {
+                'name': 'hidden', 'optional': True}}])), material)
+        self.assertEqual({'b': {'B': '10.0.0.5,fd00::5'}}, made.variables)
+        self.assertEqual(
+            {'a': 'secret "gone" not found', 'c': 'forbidden'},
+            {name: str(error) for name, error in made.errors.items()})
+
 
 class BoundsTestCase(EnvironmentTestCase):
 

@@ -63,6 +63,49 @@ class FieldTestCase(base.BaseTestCase):
         self.assertFalse(fieldpaths.has_field(
             {'fieldPath': 'metadata.name', 'apiVersion': 'v1beta1'}))
 
+    def test_the_pods_addresses_are_fields_once_it_has_them(self):
+        for path, value in (('status.podIP', '10.0.0.5'),
+                            ('status.podIPs', '10.0.0.5,fd00::5')):
+            reference = {'fieldPath': path}
+            self.assertTrue(fieldpaths.has_field(reference, addressed=True))
+            self.assertEqual(value, fieldpaths.field(
+                self.pod, reference, (), ('10.0.0.5', 'fd00::5')))
+            self.assertEqual('', fieldpaths.field(self.pod, reference, ()))
+        self.assertFalse(fieldpaths.has_field(
+            {'fieldPath': 'metadata.labels'}, addressed=True))
+
+
+class FileFieldTestCase(base.BaseTestCase):
+
+    def _value(self, path, labels):
+        pod = strategies.pod()
+        pod['metadata'].update(labels=labels, annotations=labels)
+        self.assertTrue(fieldpaths.has_file_field({'fieldPath': path}), path)
+        return fieldpaths.field(pod, {'fieldPath': path}, ())
+
+    def test_all_labels_and_annotations_are_lines_in_order(self):
+        for path in ('metadata.labels', 'metadata.annotations'):
+            self.assertEqual('a="1"\nb="2 x"', self._value(
+                path, {'b': '2 x', 'a': '1'}))
+            self.assertEqual('', self._value(path, {}))
+            self.assertEqual('', self._value(path, None))
+
+    def test_values_are_quoted_as_go_quotes_them(self):
+        for text, quoted in (
+                ('"', r'\"'), ('\\', r'\\'), ('\n\t\r', r'\n\t\r'),
+                ('\a\b\f\v', r'\a\b\f\v'), ('\0\x1f\x7f', r'\x00\x1f\x7f'),
+                ('\x80\xa0', r'\u0080\u00a0'), ('\u2028', r'\u2028'),
+                ('\U000e0001', r'\U000e0001'), ("'\u00e9 $", "'\u00e9 $")):
+            self.assertEqual(f'k="{quoted}"', self._value(
+                'metadata.labels', {'k': text}))
+
+    def test_what_a_file_may_not_have_is_no_field(self):
+        for path in ('status.podIP', 'status.hostIP', 'spec.nodeName', ''):
+            self.assertFalse(fieldpaths.has_file_field({'fieldPath': path}))
+        for path in ('metadata.name', 'metadata.uid', 'metadata.namespace',
+                     "metadata.labels['x']"):
+            self.assertTrue(fieldpaths.has_file_field({'fieldPath': path}))
+
 
 class ResourceTestCase(base.BaseTestCase):
 
