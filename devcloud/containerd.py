@@ -16,6 +16,7 @@ in for every registry whose images it has: for docker.io, of which it is the
 mirror, and for those under whose names ``devcloud image`` keeps something.
 """
 
+import contextlib
 import json
 from pathlib import Path
 import shutil
@@ -31,6 +32,7 @@ from devcloud import settings
 # A second runtime handler, for pods that name a RuntimeClass
 ALTERNATIVE = 'devcloud-alt'
 SECONDS = 5
+CGROUPS = Path('/sys/fs/cgroup')
 
 
 def state(where: paths.Paths, host: str) -> Path:
@@ -77,6 +79,13 @@ def configuration(where: paths.Paths, host: str) -> str:
     def path(value: Path) -> str:
         return json.dumps(str(value))
 
+    def handler(name: str) -> str:
+        table = ('plugins."io.containerd.grpc.v1.cri".containerd.runtimes.'
+                 f'{name}')
+        return (f'[{table}.options]\n'
+                f'Root = {path(state(where, host) / name)}\n\n'
+                f'[{table}]\nruntime_type = "io.containerd.runc.v2"\n')
+
     return f'''version = 2
 root = {path(data(where, host))}
 state = {path(state(where, host) / 'state')}
@@ -101,12 +110,8 @@ conf_dir = {path(cni(where, host))}
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = {path(registries(where))}
 
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{ALTERNATIVE}]
-runtime_type = "io.containerd.runc.v2"
-pod_annotations = ["devcloud.zun-vk/*"]
+{handler("runc")}
+{handler(ALTERNATIVE)}pod_annotations = ["devcloud.zun-vk/*"]
 '''
 
 
@@ -182,12 +187,18 @@ def forget(folder: Path) -> None:
     """Remove the state of a containerd that has ended, and its shims, too.
 
     The shims' own sockets are where those of every containerd are; each
-    has noted down its one.
+    has noted down its one. So are the cgroups of containers for which
+    nobody has named a parent.
 
     :param folder: what state() gave
     """
-    shims = folder / 'state' / 'io.containerd.runtime.v2.task'
-    for address in shims.glob('*/*/address'):
-        Path(address.read_text().removeprefix('unix://')).unlink(
-            missing_ok=True)
+    for task in (folder / 'state' / 'io.containerd.runtime.v2.task').glob(
+            '*/*'):
+        address = task / 'address'
+        if address.exists():
+            Path(address.read_text().removeprefix('unix://')).unlink(
+                missing_ok=True)
+        for group in CGROUPS.glob(f'*/{task.parent.name}/{task.name}'):
+            with contextlib.suppress(OSError):
+                group.rmdir()
     shutil.rmtree(folder, ignore_errors=True)
