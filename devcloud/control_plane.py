@@ -84,6 +84,8 @@ def _api_server(where, keys, binaries) -> servers.Server:
          f'--tls-cert-file={keys.crt("apiserver")}',
          f'--tls-private-key-file={keys.key("apiserver")}',
          '--authorization-mode=Node,RBAC', '--anonymous-auth=false',
+         # Whether a host runs such pods is the host's own option
+         '--allow-privileged=true',
          '--enable-admission-plugins=NodeRestriction',
          f'--kubelet-certificate-authority={keys.crt("ca")}',
          f'--kubelet-client-certificate={keys.crt("kubelet-client")}',
