@@ -53,6 +53,7 @@ class Pods:
         self._lock = threading.Lock()  # guards the dicts below
         self._pods: dict[str, pod_module.Pod] = {}
         self._by_capsule: dict[str, str] = {}
+        self._restored = False
 
     def restore(self) -> None:
         """Take up the pods that were recorded before."""
@@ -64,6 +65,8 @@ class Pods:
                           error)
                 continue
             self._add(pod)
+        with self._lock:
+            self._restored = True
 
     def run(self, capsule: pod_module.Capsule,
             payload: payload_module.PodPayload | None) -> None:
@@ -130,10 +133,10 @@ class Pods:
         with self._lock:
             return list(self._pods.values())
 
-    def known(self) -> set[str]:
-        """Return the UIDs of all pods."""
+    def known(self) -> set[str] | None:
+        """Return the UIDs of all pods; None before they were taken up."""
         with self._lock:
-            return set(self._pods)
+            return set(self._pods) if self._restored else None
 
     def states(self, node: str | None = None) -> list[states.PodState]:
         """Return what was last told of pods.

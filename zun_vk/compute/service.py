@@ -16,6 +16,7 @@ as it is: the next start takes up what it finds, from the records and from
 what the runtime shows.
 """
 
+from collections.abc import Collection
 import signal
 import threading
 
@@ -71,7 +72,7 @@ class Compute(service.ServiceBase):
             self._runtime, self._pods.queue.add)
         self._collector = collector_module.Collector(
             self._runtime, self._pods.known, options.image_gc_high_percent,
-            options.image_gc_low_percent)
+            options.image_gc_low_percent, self._remove_directories)
         self._housekeeping = housekeeping_module.Housekeeping(
             self._pods, self._runtime, self._parts.volumes, options)
         self._server = self._bus.server(
@@ -149,6 +150,12 @@ class Compute(service.ServiceBase):
         systemd.notify_once()
         self._stop.wait(threading.TIMEOUT_MAX)
         self._server.stop()
+
+    def _remove_directories(self, known: Collection[str]) -> None:
+        for uid in self._parts.volumes.uids() - set(known):
+            # One that has come meanwhile stays.
+            if self._pods.get(uid) is None:
+                self._parts.volumes.remove(uid)
 
     def _report(self, node: str) -> None:
         self._publisher.report(node, self._pods.states(node))

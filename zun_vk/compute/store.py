@@ -35,11 +35,14 @@ _RECORD, _PAYLOAD, _KEPT = '.json', '.payload', '.kept'
 class RecordStore:
     """The records in one directory.
 
-    :param directory: made with mode 0700 where it is missing
+    :param directory: below a directory that ``open`` may rely on
     """
 
     def __init__(self, directory: str):
         self._directory = Path(directory)
+
+    def open(self) -> None:
+        """Make the directory, for root alone; before anything is saved."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
 

@@ -57,6 +57,7 @@ class Parts:
         self._runtime = runtime
         self._publisher = publisher
         self._pods = pods
+        self._store = store
         self.tasks = tasks_module.Tasks('task', _TASKS)
         self._kills = tasks_module.Tasks('kill', _KILLS)
         self._fetches = tasks_module.Tasks('fetch', _FETCHES)
@@ -91,6 +92,7 @@ class Parts:
         :raises ConfigError: one cannot be
         """
         self.volumes.open()
+        self._store.open()
 
     def start(self) -> None:
         self._probes.start()

@@ -59,13 +59,15 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.host = mock.create_autospec(bus.Peer, instance=True)
         made = mock.create_autospec(bus.Bus, instance=True)
         made.peer.return_value = self.host
-        self.useFixture(fixtures.MockPatchObject(self.driver_module.bus_module, 'Bus',
-                                 lambda conf: made))
-        self.useFixture(fixtures.MockPatchObject(self.driver_module, '_LOOK_AGAIN', 0.01))
-        self.useFixture(fixtures.MockPatchObject(self.driver_module, '_PATIENCE', 0.1))
+        self.patch(self.driver_module.bus_module, 'Bus', lambda conf: made)
+        self.patch(self.driver_module, '_LOOK_AGAIN', 0.01)
+        self.patch(self.driver_module, '_PATIENCE', 0.1)
         self.driver = self.driver_module.ZunVkDriver()
         self.ports = zunmodules.NeutronAPI.ports = {}
         self.capsules = zunmodules.Capsules.kept
+
+    def patch(self, where, name, value):
+        self.useFixture(fixtures.MockPatchObject(where, name, value))
 
     def create(self, record):
         return self.driver.create_capsule(

@@ -34,6 +34,7 @@ class StoreTestCase(oslotest.base.BaseTestCase):
         super().setUp()
         self.path = self.useFixture(fixtures.TempDir()).join('pods')
         self.store = store.RecordStore(self.path)
+        self.store.open()
 
     def test_records_come_back_with_their_pods(self):
         self.store.save('u', {'a': 1})

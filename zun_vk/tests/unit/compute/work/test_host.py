@@ -1,0 +1,211 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A whole host over a fake runtime: what its pods come to."""
+
+import oslotest.base
+
+from zun_vk.rpc import payload
+from zun_vk.tests.fixtures import host as host_fixture
+from zun_vk.tests.fixtures import root
+from zun_vk.tests.fixtures import wait
+
+pod = host_fixture.pod
+
+
+@root.needs_root
+class HostTestCase(oslotest.base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.useFixture(host_fixture.Host())
+        self.runtime = self.host.runtime
+
+    def ended(self, uid):
+        return wait.wait_for(
+            lambda: self.host.state(uid) and self.host.state(uid).ended,
+            'the pod ended', seen=lambda: self.host.state(uid))
+
+    def test_a_pod_runs_and_its_state_is_told(self):
+        uid = self.host.run(pod())
+        status = self.host.running(uid)
+        self.assertEqual((True, 0), (status['ready'],
+                                     status['restartCount']))
+        self.assertTrue(status['containerID'].startswith('containerd://'))
+        self.assertTrue(self.host.state(uid).sandbox_ready)
+        wait.wait_for(lambda: 'Started' in self.host.reasons(uid),
+                      'events are told')
+        self.assertEqual(['Pulling', 'Pulled', 'Created', 'Started'],
+                         self.host.reasons(uid))
+
+    def test_a_job_ends(self):
+        uid = self.host.run(pod(restartPolicy='Never'))
+        self.host.running(uid)
+        self.runtime.exit(self.host.container(), 3)
+        self.ended(uid)
+        ended = self.host.status(uid)['state']['terminated']
+        self.assertEqual((3, 'Error'), (ended['exitCode'],
+                                        ended['reason']))
+
+    def test_a_container_that_fails_again_backs_off(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        self.runtime.exit(self.host.container(), 1)
+        self.host.wait(uid, lambda status: status.get('restartCount') == 1
+                       and 'running' in status['state'], 'it runs again')
+        self.runtime.exit(self.host.container(), 1)
+        status = self.host.wait(
+            uid, lambda status: (status.get('state', {}).get('waiting')
+                                 or {}).get('reason') == 'CrashLoopBackOff',
+            'it backs off')
+        self.assertEqual(
+            1, status['lastState']['terminated']['exitCode'])
+        self.assertIn('back-off 10s restarting failed container=main',
+                      status['state']['waiting']['message'])
+
+    def test_init_containers_come_first_and_in_order(self):
+        uid = self.host.run(pod(initContainers=[{'name': 'one'},
+                                                {'name': 'two'}]))
+        self.host.running(uid, 'one')
+        self.assertEqual(['one'], self.runtime.running())
+        self.assertEqual({'reason': 'PodInitializing'},
+                         self.host.status(uid)['state']['waiting'])
+        self.runtime.exit(self.host.container('one'))
+        self.host.running(uid, 'two')
+        self.runtime.exit(self.host.container('two'))
+        self.host.running(uid)
+
+    def test_a_deleted_capsule_leaves_nothing(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', None),
+                      'the capsule is gone')
+        self.assertEqual(({}, {}), (self.runtime.containers,
+                                    self.runtime.sandboxes))
+        wait.wait_for(lambda: self.host.state(uid).gone, 'it is told')
+        stopped, = self.runtime.called('StopContainer')
+        self.assertEqual(30, stopped.timeout)
+
+    def test_a_pod_that_is_told_to_end_keeps_its_capsule(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        self.host.pods.end(uid, 5, '', '')
+        self.ended(uid)
+        self.assertIn('terminated', self.host.status(uid)['state'])
+        self.assertFalse(self.host.state(uid).gone)
+
+    def test_a_restart_touches_no_running_container(self):
+        uid = self.host.run(pod())
+        identity = self.host.running(uid)['containerID']
+        before = len(self.host.bus.states[uid])
+        calls = len(self.runtime.calls)
+        self.host.restart()
+        wait.wait_for(lambda: len(self.host.bus.states[uid]) > before,
+                      'the state is told again')
+        self.assertEqual(identity, self.host.status(uid)['containerID'])
+        changing = {'RunPodSandbox', 'StopPodSandbox', 'CreateContainer',
+                    'StartContainer', 'StopContainer', 'RemoveContainer'}
+        made = {name for name, _ in self.runtime.calls[calls:]}
+        self.assertEqual(set(), made & changing)
+
+    def test_a_later_state_is_greater_over_a_restart(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        self.host.restart()
+        wait.wait_for(
+            lambda: self.host.parts and self.host.pods.get(uid).published,
+            'the state is told again')
+        told = [state.generation for state in self.host.bus.states[uid]]
+        self.assertEqual(sorted(set(told)), told)
+
+    def test_a_pod_goes_on_while_nobody_tells_it(self):
+        uid = self.host.run(pod(restartPolicy='OnFailure'))
+        self.host.running(uid)
+        self.host.bus.down = True
+        self.host.restart()
+        self.runtime.exit(self.host.container(), 0)
+        wait.wait_for(lambda: (self.host.pods.get(uid).published or
+                               self.host.state(uid)).ended, 'it ended')
+        self.host.bus.down = False
+        self.ended(uid)
+        self.assertEqual(0, self.host.status(
+            uid)['state']['terminated']['exitCode'])
+
+    def test_a_lost_sandbox_is_made_anew(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        self.runtime.lose(self.host.state(uid).sandbox)
+        self.host.wait(uid, lambda status: status.get('restartCount') == 1
+                       and 'running' in status['state'], 'it runs again')
+        wait.wait_for(lambda: 'SandboxChanged' in self.host.reasons(uid),
+                      'the event is told')
+
+    def test_a_missing_secret_holds_up_its_container_alone(self):
+        uid = self.host.run(pod(containers=[{'name': 'main'},
+                                            {'name': 'other'}]),
+                            container_errors={
+                                'main': 'secret "x" not found'})
+        self.host.running(uid, 'other')
+        waiting = self.host.status(uid)['state']['waiting']
+        self.assertEqual(('CreateContainerConfigError',
+                          'secret "x" not found'),
+                         (waiting['reason'], waiting['message']))
+        self.host.tell(pod(containers=[{'name': 'main'},
+                                       {'name': 'other'}]), '2')
+        self.host.pods.changed(uid)
+        self.host.running(uid)
+
+    def test_a_missing_volume_holds_up_the_pod(self):
+        spec = {'volumes': [{'name': 'v', 'secret': {'secretName': 'x'}}],
+                'containers': [{'name': 'main', 'volumeMounts': [
+                    {'name': 'v', 'mountPath': '/x'}]}]}
+        words = 'MountVolume.SetUp failed for volume "v" : no x'
+        uid = self.host.run(pod(**spec), volume_errors=(words,))
+        wait.wait_for(lambda: 'FailedMount' in self.host.reasons(uid),
+                      'the event is told')
+        self.assertEqual([], self.runtime.running())
+        self.host.tell(pod(**spec), '2', volumes={
+            'v': (payload.File('key', b'value', 0o400),)})
+        self.host.running(uid)
+        config = self.runtime.configs[self.host.container()]
+        mount, = [each for each in config.mounts
+                  if each.container_path == '/x']
+        with open(f'{mount.host_path}/key') as stream:
+            self.assertEqual('value', stream.read())
+
+    def test_an_image_that_is_not_there_is_told(self):
+        uid = self.host.run(pod(containers=[
+            {'name': 'main', 'image': 'nosuch:1'}]))
+        status = self.host.wait(
+            uid, lambda status: (status.get('state', {}).get('waiting')
+                                 or {}).get('reason') == 'ErrImagePull',
+            'the pull failed')
+        self.assertIn('nosuch:1', status['state']['waiting']['message'])
+
+    def test_a_pod_can_go_while_its_image_is_pulled(self):
+        gate = self.runtime.hold('PullImage')
+        uid = self.host.run(pod())
+        wait.wait_for(lambda: self.runtime.called('PullImage'),
+                      'it is pulled')
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        gate.set()
+        self.assertEqual([], self.runtime.called('CreateContainer'))
+
+    def test_a_runtime_that_is_away_loses_nothing(self):
+        uid = self.host.run(pod())
+        identity = self.host.running(uid)['containerID']
+        self.runtime.stop()
+        self.host.pods.queue.add(uid)
+        self.runtime.start()
+        self.runtime.exit(self.host.container(), 1)
+        self.host.wait(uid, lambda status: status['lastState'].get(
+            'terminated', {}).get('containerID') == identity, 'it is seen')
