@@ -194,11 +194,10 @@ class Collector:
         names = {name for each in self._runtime.containers()
                  for name in (each.image_id, each.image_ref,
                               each.image.image)}
-        sandbox_image = self._runtime.sandbox_image()
-        if sandbox_image:
-            names.add(sandbox_image)
-            status = self._runtime.image_status(sandbox_image)
-            names.add(status.id if status is not None else '')
+        name = self._runtime.sandbox_image()
+        status = self._runtime.image_status(name) if name else None
+        if status is not None:
+            names.add(status.id)
         return names - {''}
 
     def _to_free(self) -> int:

@@ -118,6 +118,8 @@ class ListsTestCase(WatcherTestCase):
         self.assertTrue(self.told.empty())
 
     def test_no_events_is_asked_for_once(self):
+        self.useFixture(fixtures.MockPatchObject(
+            watcher.backoff.Backoff, 'next', lambda self: 0.01))
         self.thread.start()
         self._quiet()
         self._quiet()
