@@ -167,4 +167,5 @@ def superfluous(images: Iterable[Image], in_use: Collection[str],
 
 def _newest_first(item: model.SeenSandbox | model.SeenContainer
                   ) -> tuple[int, int]:
-    return -item.created_at, -item.attempt
+    # The attempt first: a clock that was set back must not turn them round.
+    return -item.attempt, -item.created_at

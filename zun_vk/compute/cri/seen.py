@@ -99,12 +99,14 @@ def container(message: typing.Any, sandbox_id: str = ''
 def seen(sandboxes: Iterable[model.SeenSandbox],
          containers: Iterable[model.SeenContainer]) -> model.Seen:
     """Return all that there is of a pod, newest first."""
-    return model.Seen(tuple(sorted(sandboxes, key=_age)),
-                      tuple(sorted(containers, key=_age)))
+    return model.Seen(tuple(sorted(sandboxes, key=_newest_first)),
+                      tuple(sorted(containers, key=_newest_first)))
 
 
-def _age(item: model.SeenSandbox | model.SeenContainer) -> tuple[int, int]:
-    return -item.created_at, -item.attempt
+def _newest_first(item: model.SeenSandbox | model.SeenContainer
+                  ) -> tuple[int, int]:
+    # The attempt first: a clock that was set back must not turn them round.
+    return -item.attempt, -item.created_at
 
 
 def _known(message: typing.Any, field: str, default: typing.Any

@@ -75,8 +75,8 @@ class ContainersTestCase(base.BaseTestCase):
             same = [other for other in left
                     if (other.uid, other.name) == (each.uid, each.name)]
             self.assertTrue(any(
-                (other.created_at, other.attempt)
-                >= (each.created_at, each.attempt) for other in same))
+                (other.attempt, other.created_at)
+                >= (each.attempt, each.created_at) for other in same))
 
     @given(CONTAINERS)
     def test_at_most_one_dead_of_a_name_stays(self, containers):

@@ -92,10 +92,10 @@ class SeenTestCase(base.BaseTestCase):
         self.assertFalse(found.ready)
         self.assertEqual((), found.addresses)
 
-    def test_the_newest_comes_first(self):
+    def test_the_newest_comes_first_whatever_the_clock_was(self):
         one = model.SeenContainer('1', 'm', 0, created_at=5)
-        two = model.SeenContainer('2', 'm', 1, created_at=5)
-        three = model.SeenContainer('3', 'm', 0, created_at=6)
+        two = model.SeenContainer('2', 'm', 0, created_at=6)
+        three = model.SeenContainer('3', 'm', 1, created_at=4)
         self.assertEqual((three, two, one),
                          seen.seen([], [one, two, three]).containers)
 
