@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import typing
 
 from zun_vk import exceptions
+from zun_vk.compute import model
 from zun_vk.compute.configs import cgroups
 from zun_vk.compute.configs import labels
 from zun_vk.compute.configs import mounts as runtime_mounts
@@ -74,7 +75,7 @@ def container_config(
             envs=_environment(container),
             mounts=runtime_mounts.of_container(container, mounts, settings),
             labels={**labels.of_pod(payload.pod, capsule),
-                    labels.CONTAINER_NAME: container['name']},
+                    model.LABEL_CONTAINER: container['name']},
             annotations=_annotations(container, attempt, spec_hash),
             log_path=log_path, stdin=container.get('stdin'),
             stdin_once=container.get('stdinOnce'), tty=container.get('tty'),
@@ -104,12 +105,12 @@ def _environment(container: Mapping) -> Iterator[cri_pb2.KeyValue]:
 def _annotations(container: Mapping, attempt: int,
                  spec_hash: str) -> dict[str, str]:
     return {
-        labels.RESTART_COUNT: str(attempt),
-        labels.TERMINATION_PATH: container.get(
+        model.ANNOTATION_RESTART_COUNT: str(attempt),
+        model.ANNOTATION_MESSAGE_PATH: container.get(
             'terminationMessagePath') or TERMINATION_PATH,
-        labels.TERMINATION_POLICY: container.get(
+        model.ANNOTATION_MESSAGE_POLICY: container.get(
             'terminationMessagePolicy') or TERMINATION_POLICY,
-        labels.SPEC_HASH: spec_hash}
+        model.ANNOTATION_SPEC_HASH: spec_hash}
 
 
 def _stop_signal(container: Mapping) -> int:

@@ -11,24 +11,12 @@
 # under the License.
 """How sandboxes and containers say whose they are.
 
-Labels are what the host's service finds its own by after a restart;
-annotations are what it needs to know of a container that outlived it.
+The host's service finds its own by these after a restart.
 """
 
 from collections.abc import Mapping
 
-POD_UID = 'io.kubernetes.pod.uid'
-POD_NAME = 'io.kubernetes.pod.name'
-POD_NAMESPACE = 'io.kubernetes.pod.namespace'
-CONTAINER_NAME = 'io.kubernetes.container.name'
-CAPSULE = 'zun.openstack.org/capsule'
-MANAGED_BY = 'zun.openstack.org/managed-by'
-MANAGER = 'zun-vk-compute'
-
-RESTART_COUNT = 'io.kubernetes.container.restartCount'
-TERMINATION_PATH = 'io.kubernetes.container.terminationMessagePath'
-TERMINATION_POLICY = 'io.kubernetes.container.terminationMessagePolicy'
-SPEC_HASH = 'zun.openstack.org/spec-hash'
+from zun_vk.compute import model
 
 
 def of_pod(pod: Mapping, capsule: str) -> dict[str, str]:
@@ -37,6 +25,8 @@ def of_pod(pod: Mapping, capsule: str) -> dict[str, str]:
     :param capsule: UUID of its capsule
     """
     metadata = pod['metadata']
-    return {POD_UID: metadata['uid'], POD_NAME: metadata['name'],
-            POD_NAMESPACE: metadata['namespace'], CAPSULE: capsule,
-            MANAGED_BY: MANAGER}
+    return {model.LABEL_UID: metadata['uid'],
+            model.LABEL_POD: metadata['name'],
+            model.LABEL_NAMESPACE: metadata['namespace'],
+            model.LABEL_CAPSULE: capsule,
+            model.LABEL_MANAGED_BY: model.MANAGED_BY}
