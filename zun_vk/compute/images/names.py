@@ -143,5 +143,5 @@ def _digest(image: str, match: re.Match[str]) -> str:
 def _invalid(image: str, why: str) -> exceptions.ImageProblem:
     shown = image[:_MAX_PATH]
     return exceptions.ImageProblem(
-        INVALID, f'Failed to apply default image tag "{shown}": couldn\'t '
-        f'parse image name "{shown}": {why}')
+        INVALID, f'Failed to apply default image tag "{shown}": '
+        f"couldn't parse image name \"{shown}\": {why}")

@@ -89,8 +89,9 @@ class ParseTestCase(base.BaseTestCase):
             shown = image[:255]
             self.assertEqual('InvalidImageName', problem.reason)
             self.assertEqual(
-                f'Failed to apply default image tag "{shown}": couldn\'t '
-                f'parse image name "{shown}": {why}', problem.message)
+                f'Failed to apply default image tag "{shown}": '
+                f"couldn't parse image name \"{shown}\": {why}",
+                problem.message)
 
     @hypothesis.given(st.text())
     def test_no_text_is_too_strange(self, image):
