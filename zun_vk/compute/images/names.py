@@ -101,8 +101,9 @@ def tagged(image: str) -> str:
 
 
 def policy(container: dict) -> str:
-    """Return the pull policy of a container; its image's name tells it
-    where the container does not.
+    """Return the pull policy of a container.
+
+    Where it has none, its image's name tells.
 
     :raises ImageProblem: InvalidImageName
     """

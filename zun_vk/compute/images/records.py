@@ -89,7 +89,6 @@ class PullRecords:
         """
         with self._lock:
             self._pulling.remove(name)
-            self._doubted.discard(name)
             self._add(name, image, credential)
             self._save_later()
 

@@ -203,7 +203,8 @@ class FailureTestCase(PullerTestCase):
 
     def test_nothing_is_pulled_that_cannot_be_recorded(self):
         self.host.offer(_NAME)
-        with mock.patch('os.fsync', side_effect=OSError(28, 'disk full')):
+        with mock.patch('os.fsync', autospec=True,
+                        side_effect=OSError(28, 'disk full')):
             self.assertEqual(
                 ('ErrImagePull', 'Failed to record image pull intent for '
                  f'container image "{_NAME}": disk full'), self._problem())
