@@ -75,7 +75,7 @@ def run(handler: Mapping, hook: Hook, seconds: float,
     :param stop: set it, and a hook that sleeps ends at once, well
     """
     if handler.get('exec') is not None:
-        return _exec(handler['exec'].get('command') or (), hook, seconds,
+        return _exec(handler['exec'].get('command') or [], hook, seconds,
                      exec_sync)
     if handler.get('httpGet') is not None:
         return _http(handler['httpGet'], hook, seconds, netns_pid)

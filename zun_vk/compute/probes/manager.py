@@ -55,15 +55,18 @@ class ProbeManager:
     :param record: takes an event
     :param on_change: takes the uid of a pod of which a result is another
     :param bound: threads at most
+    :param chance: a number at random below 1
     """
 
     def __init__(self, exec_sync: command.ExecSync,
                  netns_pid: prober.NetnsPid,
                  record: Callable[[states.PodEvent], None],
-                 on_change: Callable[[str], None], bound: int = _THREADS):
+                 on_change: Callable[[str], None], bound: int = _THREADS,
+                 chance: Callable[[], float] = random.random):
         self._prober = prober.Prober(exec_sync, netns_pid)
         self._record = record
         self._on_change = on_change
+        self._chance = chance
         self._pool = pool.Pool(bound)
         self._threads = threads.Threads()
         self._began = time.monotonic()
@@ -161,7 +164,7 @@ class ProbeManager:
         now = time.monotonic()
         # After a restart of the service all containers are new to it.
         early = now - self._began < begun.probe.period
-        jitter = random.random() * begun.probe.period if early else 0  # noqa: S311
+        jitter = self._chance() * begun.probe.period if early else 0
         self._plan(begun, begun.first_at(now, time.time(), jitter))
 
     def _plan(self, planned: watch.Watch, at: float) -> None:

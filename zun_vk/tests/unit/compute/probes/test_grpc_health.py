@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import concurrent.futures
+import itertools
 import os
 import socket
 import threading
@@ -135,7 +136,9 @@ class GrpcHealthTestCase(base.BaseTestCase):
 
 class CodecTestCase(base.BaseTestCase):
 
-    @hypothesis.given(strategies.text(max_size=300))
+    @hypothesis.given(strategies.one_of(
+        strategies.text(max_size=9),
+        strategies.integers(120, 20_000).map(lambda size: 'x' * size)))
     def test_a_service_is_encoded_as_protobuf_does(self, service):
         raw = service.encode()
         found = grpc_health.encode(service)
@@ -143,13 +146,12 @@ class CodecTestCase(base.BaseTestCase):
             self.assertEqual(b'', found)
             return
         self.assertEqual(0x0a, found[0])
-        length = shift = 0
-        for index, byte in enumerate(found[1:], 2):
-            length |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        self.assertEqual((len(raw), raw), (length, found[index:]))
+        varint = list(itertools.takewhile(lambda byte: byte > 0x7f,
+                                          found[1:]))
+        varint.append(found[1 + len(varint)])
+        length = sum((byte & 0x7f) << 7 * index
+                     for index, byte in enumerate(varint))
+        self.assertEqual((len(raw), raw), (length, found[1 + len(varint):]))
 
     @hypothesis.given(strategies.binary(max_size=20))
     def test_no_bytes_whatsoever_are_an_error(self, message):

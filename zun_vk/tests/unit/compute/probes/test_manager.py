@@ -12,7 +12,6 @@
 import threading
 import time
 
-import fixtures
 from oslotest import base
 
 from zun_vk import exceptions
@@ -40,16 +39,13 @@ class ManagerTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        # What a service that ran for long does.
-        self.useFixture(fixtures.MockPatchObject(
-            manager.random, 'random', lambda: 0.0))
         self.codes = {}
         self.ran = []
         self.events = []
         self.changes = []
         self.manager = manager.ProbeManager(
             self._exec, lambda uid: 0, self.events.append,
-            self.changes.append, bound=50)
+            self.changes.append, bound=50, chance=lambda: 0)
         self.manager.start()
         self.addCleanup(self._end)
 
@@ -267,12 +263,10 @@ class ManagerTestCase(base.BaseTestCase):
 class JitterTestCase(base.BaseTestCase):
 
     def test_after_a_restart_probes_are_spread(self):
-        self.useFixture(fixtures.MockPatchObject(
-            manager.random, 'random', lambda: 0.99))
         ran = []
         probes = manager.ProbeManager(
             lambda *args: ran.append(args) or (b'', b'', 0), lambda uid: 0,
-            ran.append, ran.append)
+            ran.append, ran.append, chance=lambda: 0.99)
         probes.start()
         self.addCleanup(probes.join, 10)
         self.addCleanup(probes.stop)
