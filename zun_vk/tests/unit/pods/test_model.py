@@ -40,6 +40,7 @@ from zun_vk.pods import memory
 from zun_vk.pods import removal
 from zun_vk.pods import resolver
 from zun_vk.pods import writer
+from zun_vk.pods.runtimes import following
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.unit.pods import capsules
 from zun_vk.tests.unit.pods import strategies
@@ -413,10 +414,10 @@ class _Machine(stateful.RuleBasedStateMachine):
         super().__init__()
         self.world = _World()
         self.patches = [
-            mock.patch.object(rest, 'time', self.world),
-            mock.patch.object(rest.sessions, 'ServiceAccess',
+            mock.patch.object(following, 'time', self.world),
+            mock.patch.object(following.sessions, 'ServiceAccess',
                               autospec=True),
-            mock.patch.object(rest.zun, 'ZunClient', autospec=True,
+            mock.patch.object(following.zun, 'ZunClient', autospec=True,
                               return_value=self.world),
             mock.patch.object(times, 'now', self.world.rfc3339)]
         for patch in self.patches:

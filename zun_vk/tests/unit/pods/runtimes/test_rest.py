@@ -22,6 +22,7 @@ from zun_vk import health
 from zun_vk.cloud import throttle
 from zun_vk.pods import environment
 from zun_vk.pods.runtimes import base as runtimes_base
+from zun_vk.pods.runtimes import compute
 from zun_vk.pods.runtimes import following
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.fixtures import wait
@@ -195,7 +196,11 @@ class PaceTestCase(RestTestCase):
 class CapsulesTestCase(RestTestCase):
 
     def test_it_is_found_by_its_name(self):
+        self.conf.set_override('capsule_runtime', 'rest', group='pods')
         self.assertIs(rest.RestRuntime, runtimes_base.find(self.conf))
+
+    def test_the_other_one_is_found_where_nothing_is_set(self):
+        self.assertIs(compute.ComputeRuntime, runtimes_base.find(self.conf))
 
     def test_an_unknown_runtime_is_a_configuration_error(self):
         self.conf.set_override('capsule_runtime', 'nothing', group='pods')
