@@ -51,7 +51,7 @@ class _Event(typing.NamedTuple):
     reason: str
     message: str
     once: bool
-    count: int = 1
+    number: int = 1
 
 
 class EventRecorder:
@@ -147,10 +147,10 @@ class EventRecorder:
             return
         patch: dict = {'lastTimestamp': now}
         if count:
-            patch['count'] = count + event.count
+            patch['count'] = count + event.number
         try:
             self._client.patch_event(namespace, name, patch)
-            self._remember(name, count + event.count)
+            self._remember(name, count + event.number)
         except exceptions.NotFound:
             # Expired in the API server (an hour by default): say it anew.
             self._created(namespace, body)
@@ -184,7 +184,7 @@ class EventRecorder:
             'reportingInstance': self._host,
             'firstTimestamp': now,
             'lastTimestamp': now,
-            'count': event.count,
+            'count': event.number,
         }
 
 

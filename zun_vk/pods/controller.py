@@ -346,8 +346,8 @@ class PodController:
 
     def _expire(self, pod: dict, capsule: capsule_module.Capsule | None,
                 memory: memory_module.Memory) -> None:
-        self._endings.expired(pod, capsule and self._hosts.status(
-            pod, capsule, endings.CUT_OFF))
+        self._endings.expired(pod, self._hosts.status(
+            pod, capsule, endings.CUT_OFF) if capsule else None)
 
     def _reject(self, pod: dict, capsule: capsule_module.Capsule | None,
                 memory: memory_module.Memory) -> None:

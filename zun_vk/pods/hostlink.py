@@ -30,6 +30,7 @@ from zun_vk.kube import events as events_module
 from zun_vk.kube import reflector as reflector_module
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import status as pod_status
+from zun_vk.pods.runtimes import base
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
 from zun_vk.rpc import payload as payload_module
@@ -40,19 +41,6 @@ LOG = logging.getLogger(__name__)
 SERVICE = 'hosts'
 _MOST = 10000
 _MAX_NAME = 255
-
-
-class Runtime(typing.Protocol):
-    """What of a capsule runtime is used here."""
-
-    def located(self, uuid: str) -> capsule_module.Capsule | None:
-        """Return one of this node's capsules, with its host."""
-
-    def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
-        """Return the capsules of a pod."""
-
-    def listed_at(self) -> float:
-        """Return when the last list was begun, -inf before the first."""
 
 
 class Hears(typing.Protocol):
@@ -77,7 +65,7 @@ class HostLink:
     """
 
     def __init__(self, node: str, guard: typing.Callable[[], None],
-                 pods: reflector_module.Reflector, runtime: Runtime,
+                 pods: reflector_module.Reflector, runtime: base.CapsuleRuntime,
                  make: typing.Callable[
                      [dict, list[str]], payload_module.PodPayload],
                  hears: Hears, recorder: events_module.EventRecorder):

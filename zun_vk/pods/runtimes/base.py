@@ -80,6 +80,13 @@ class CapsuleRuntime(abc.ABC):
     def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
         """Return the capsules of a pod, the one to keep first."""
 
+    def located(self, uuid: str) -> capsule_module.Capsule | None:
+        """Return a capsule of this node, with its host if it has one.
+
+        None where the runtime shows no hosts.
+        """
+        return None
+
     @abc.abstractmethod
     def uids(self) -> set[str]:
         """Return the UIDs of the pods that have capsules."""
