@@ -23,6 +23,7 @@ import typing
 
 from oslo_config import cfg
 import oslo_messaging as messaging
+from oslo_messaging._metrics import client as metrics
 
 from zun_vk import exceptions
 
@@ -37,6 +38,7 @@ VERSION = '1.0'
 _EXCHANGE = 'zun-vk'
 SERVICE = 'bus'
 CALL_TIMEOUT = 10.0
+_METRICS = 'oslo_messaging_metrics'
 
 
 class Peer:
@@ -102,6 +104,9 @@ class Bus:
     """
 
     def __init__(self, conf: cfg.ConfigOpts):
+        # oslo.messaging puts these on the global configuration only, and
+        # reads them from ours with every message.
+        conf.register_opts(metrics.oslo_messaging_metrics, group=_METRICS)
         try:
             self._transport = messaging.get_rpc_transport(conf)
         except (messaging.DriverLoadFailure,
