@@ -112,8 +112,8 @@ class PayloadMaker:
         needs = volumes.needs(pod)
         namespace = pod['metadata']['namespace']
         return volumes.Material(
-            {(kind, name): resolver.shown(
-                self._files, kind, namespace, name, not_before)
+            {(kind, name): resolver.shown(self._files, kind, namespace, name,
+                                          not_before)
              for kind, name in sorted(needs.objects)},
             {need: resolver.shown(self._token, pod, need)
              for need in sorted(needs.tokens)},
@@ -144,8 +144,8 @@ class PayloadMaker:
         namespace = pod['metadata']['namespace']
         names = [reference.get('name') for reference
                  in pod['spec'].get('imagePullSecrets') or []]
-        found = {name: resolver.shown(self._objects.whole_secret, namespace,
-                                   name, not_before)
+        found = {name: resolver.shown(self._objects.whole_secret,
+                                      namespace, name, not_before)
                  for name in names if name}
         return {name: secret if isinstance(secret, objects_module.Secret)
                 else None for name, secret in found.items()}
