@@ -36,11 +36,15 @@ class Notices:
     def __init__(self, recorder: events.EventRecorder):
         self._recorder = recorder
 
+    def noted(self, pod: dict, notes: Iterable[environment.Note]) -> None:
+        """Tell what was left out of a pod, or replaced, and why."""
+        for note in notes:
+            self._recorder.pod(pod, events.WARNING, *note, once=True)
+
     def differences(self, pod: dict, translation: translate.Translation,
                     notes: Iterable[environment.Note]) -> None:
         """Tell what is otherwise in the capsule than on a kubelet."""
-        for note in notes:
-            self._recorder.pod(pod, events.WARNING, *note, once=True)
+        self.noted(pod, notes)
         if translation.differences:
             self._recorder.pod(pod, events.WARNING, _DIFFERS,
                                '; '.join(translation.differences), once=True)

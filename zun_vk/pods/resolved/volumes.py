@@ -121,7 +121,7 @@ def make(pod: dict, volume: dict,
     """
     made: dict[str, payload.File] = {}
     errors = []
-    mode = (_body(volume) or {}).get('defaultMode', _MODE) & 0o777
+    mode = _mode((_body(volume) or {}).get('defaultMode'), _MODE)
     for source in _sources(volume):
         try:
             for file in _files(pod, source, mode, material):
@@ -161,8 +161,9 @@ def _files(pod: dict, source: dict, mode: int,
     if source.get('downwardAPI') is not None:
         for item in source['downwardAPI'].get('items') or []:
             yield payload.File(
-                _path(item['path']), _value(pod, item, material).encode(),
-                _own_mode(item, mode))
+                _path(item['path']),
+                _value(pod, item, material).encode(errors='replace'),
+                _mode(item.get('mode'), mode))
     if source.get('serviceAccountToken') is not None:
         yield _token(pod, source['serviceAccountToken'], mode, material)
 
@@ -184,7 +185,7 @@ def _of_object(kind: str, reference: dict, mode: int,
     for item in reference['items']:
         if item['key'] in data:
             yield payload.File(_path(item['path']), data[item['key']],
-                               _own_mode(item, mode))
+                               _mode(item.get('mode'), mode))
         elif not optional:
             raise _failed(_MISSING_KEYS[kind] + item['key'])
 
@@ -213,9 +214,9 @@ def _token_need(source: dict) -> TokenNeed:
                      source.get('expirationSeconds') or tokens_module.SECONDS)
 
 
-def _own_mode(item: dict, mode: int) -> int:
-    own = item.get('mode')
-    return mode if own is None else own & 0o777
+def _mode(own: int | None, otherwise: int) -> int:
+    # Not empty here: 0 is a mode.
+    return otherwise if own is None else own & 0o777
 
 
 def _containers(pod: dict) -> dict[str, dict]:

@@ -12,6 +12,7 @@
 import copy
 
 import hypothesis
+from hypothesis import strategies as st
 from kubernetes import client as k8s
 from oslotest import base
 
@@ -19,6 +20,7 @@ from zun_vk import exceptions
 from zun_vk.pods import environment
 from zun_vk.pods import hostsupport
 from zun_vk.pods import support
+from zun_vk.pods import tokens
 from zun_vk.pods.resolved import assembly
 from zun_vk.pods.resolved import naming
 from zun_vk.pods.resolved import volumes
@@ -246,6 +248,62 @@ class VolumesTestCase(base.BaseTestCase):
             self.assertIn(
                 f'.projected.sources[0].{kind}', self._refused(
                     projected={'sources': [{kind: {'path': 'p'}}]}))
+
+
+_PATHS = st.sampled_from(['a', 'a/b', '../a', '/a', '', '..a', 'b'])
+_MODES = {'mode': st.integers(0, 0o777)}
+_ITEMS = {'items': st.lists(st.fixed_dictionaries(
+    {'key': st.sampled_from(['k', 'l', '']), 'path': _PATHS},
+    optional=_MODES), max_size=3)}
+_DOWNWARD = {'items': st.lists(st.fixed_dictionaries(
+    {'path': _PATHS}, optional={
+        **_MODES, 'fieldRef': st.fixed_dictionaries({
+            'fieldPath': st.sampled_from(['metadata.name', 'status.podIP',
+                                          'metadata.labels'])}),
+        'resourceFieldRef': st.fixed_dictionaries(
+            {'resource': st.sampled_from(['limits.cpu', 'requests.x'])},
+            optional={'containerName': st.sampled_from(['main', 'x'])})}),
+    max_size=2)}
+_NAMES = st.sampled_from(['one', 'gone', ''])
+_FILES = {'name': _NAMES, 'optional': st.booleans(), **_ITEMS}
+_DEFAULT_MODE = {'defaultMode': st.integers(0, 0o777)}
+_SOURCES = st.fixed_dictionaries({}, optional={
+    'secret': st.fixed_dictionaries({}, optional=_FILES),
+    'configMap': st.fixed_dictionaries({}, optional=_FILES),
+    'downwardAPI': st.fixed_dictionaries({}, optional=_DOWNWARD),
+    'serviceAccountToken': st.fixed_dictionaries({}, optional={
+        'path': _PATHS, 'audience': st.just('x')}),
+    'clusterTrustBundle': st.just({'path': 'a'})})
+_VOLUMES = st.fixed_dictionaries({'name': st.sampled_from('abc')}, optional={
+    'secret': st.fixed_dictionaries({}, optional={
+        'secretName': _NAMES, 'optional': st.booleans(), **_ITEMS}),
+    'configMap': st.fixed_dictionaries({}, optional=_FILES),
+    'downwardAPI': st.fixed_dictionaries({}, optional=_DOWNWARD),
+    'projected': st.fixed_dictionaries({}, optional={
+        'sources': st.lists(_SOURCES, max_size=3), **_DEFAULT_MODE}),
+    'hostPath': st.just({'path': '/'})})
+
+
+class AnyVolumeTestCase(base.BaseTestCase):
+
+    @hypothesis.given(st.lists(_VOLUMES, max_size=2))
+    def test_any_volume_is_refused_or_has_files_or_an_error(self, given):
+        pod = strategies.pod(volumes=given)
+        if hostsupport.refused(pod):
+            return
+        needs = volumes.needs(pod)
+        made, _ = assembly.assemble(pod, assembly.Material(
+            environment.Material(), volumes.Material(
+                {(kind, name): {'k': b'v'} if name == 'one' else None
+                 for kind, name in needs.objects},
+                {need: tokens.Token('t', 1.0, 2.0)
+                 for need in needs.tokens})),
+            naming.Cluster((), 'cluster.local'))
+        self.assertEqual(made, payload.from_wire(made.to_wire()))
+        self.assertEqual(
+            {volume['name'] for volume in given},
+            set(made.volumes) | {
+                error.split('"')[1] for error in made.volume_errors})
 
 
 class AnyPodTestCase(base.BaseTestCase):

@@ -84,6 +84,12 @@ class ObjectsTestCase(VolumesTestCase):
             [('blob', b'\xff\0', 0o400), ('mode', b'fast', 0o400)],
             self._make(configMap={'name': 'app', 'defaultMode': 0o400}))
 
+    def test_no_mode_at_all_is_a_mode_too(self):
+        for mode, expected in ((0, 0), (None, 0o644), (0o7777, 0o777)):
+            self.assertEqual(
+                {expected}, {mode for _, _, mode in self._make(secret={
+                    'secretName': 'db', 'defaultMode': mode})})
+
     def test_items_choose_keys_names_and_modes(self):
         items = [{'key': 'user', 'path': 'a/b/name', 'mode': 0},
                  {'key': 'password', 'path': './a//word'}]
