@@ -16,6 +16,7 @@ port, and those of Docker's container links. Pure.
 """
 
 from collections.abc import Iterable
+import functools
 import ipaddress
 import typing
 
@@ -29,7 +30,7 @@ def variables(services: Iterable[objects.Service]) -> dict[str, str]:
     result: dict[str, str] = {}
     for service in sorted(services):
         if service.ports:
-            result.update(_of_service(service))
+            result.update(_pairs(service))
     return result
 
 
@@ -46,6 +47,12 @@ def master(service: objects.Service | None, host: str | None,
         return service
     return objects.Service(MASTER, host,
                            (objects.Port('https', port, 'TCP'),))
+
+
+# The same for every pod of a namespace, again and again.
+@functools.lru_cache(maxsize=1024)
+def _pairs(service: objects.Service) -> tuple[tuple[str, str], ...]:
+    return tuple(_of_service(service))
 
 
 def _of_service(service: objects.Service

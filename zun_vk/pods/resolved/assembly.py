@@ -34,8 +34,8 @@ from zun_vk.rpc import payload
 _METADATA = ('name', 'namespace', 'uid', 'labels', 'annotations',
              'creationTimestamp')
 _CONTAINERS = ('initContainers', 'containers')
-# What is only for the API: such a container is not run.
-_LEFT_OUT = 'ephemeralContainers'
+# The first are resolved; containers of the last kind are not run.
+_LEFT_OUT = (*_CONTAINERS, 'ephemeralContainers')
 _PULL_SECRETS = 'FailedToRetrieveImagePullSecret'
 # Of all bytes, what containers with their environments may take.
 _CONTAINERS_SHARE = 0.5
@@ -68,9 +68,9 @@ def assemble(pod: dict, material: Material, cluster: naming.Cluster
     resolving = naming.resolving(pod, cluster)
     hostname = naming.hostname(pod, cluster)
     credential, pull_notes = _credentials(material.pull_secrets)
-    bare, errors = _pod(pod, made)
+    bare, size, errors = _pod(pod, made)
     files, volume_errors = _volumes(
-        pod, material.volumes, payload.MAX_BYTES - _size(bare))
+        pod, material.volumes, payload.MAX_BYTES - size)
     assembled = payload.PodPayload(
         generation='', pod=bare,
         host_ip=next(iter(material.environment.host_ips), ''),
@@ -85,30 +85,33 @@ def assemble(pod: dict, material: Material, cluster: naming.Cluster
 
 
 def _pod(pod: dict, made: environment.Environment
-         ) -> tuple[dict, dict[str, str]]:
-    """Return the pod as a host needs it, and why containers cannot be."""
+         ) -> tuple[dict, int, dict[str, str]]:
+    """Return the pod as a host needs it, and why containers cannot be.
+
+    :returns: it, its bytes, and the errors by container
+    """
     errors = {name: error.message for name, error in made.errors.items()}
-    left = int(payload.MAX_BYTES * _CONTAINERS_SHARE)
+    most = left = int(payload.MAX_BYTES * _CONTAINERS_SHARE)
     spec = {name: value for name, value in pod['spec'].items()
-            if name != _LEFT_OUT}
+            if name not in _LEFT_OUT}
+    metadata = {name: pod['metadata'][name] for name in _METADATA
+                if name in pod['metadata']}
+    size = len(json.dumps([metadata, spec]))
     for field in _CONTAINERS:
-        if field not in spec:
+        if field not in pod['spec']:
             continue
         spec[field] = []
         for container in pod['spec'][field] or []:
             resolved = _container(container, made, errors)
-            size = _size(resolved)
-            if size > left:
+            if containers.size(resolved) > left:
                 errors[container['name']] = (
                     "the variables and arguments of the pod's containers "
-                    f'take more than {payload.MAX_BYTES // 2} bytes')
+                    f'take more than {most} bytes')
                 resolved = containers.unresolved(container)
-            left -= min(size, left)
+            left -= containers.size(resolved)
             spec[field].append(resolved)
-    metadata = {name: pod['metadata'][name] for name in _METADATA
-                if name in pod['metadata']}
-    return {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': metadata,
-            'spec': spec}, errors
+    return ({'apiVersion': 'v1', 'kind': 'Pod', 'metadata': metadata,
+             'spec': spec}, size + most - left, errors)
 
 
 def _container(container: dict, made: environment.Environment,
@@ -180,7 +183,3 @@ def _refreshes(material: volumes.Material) -> Iterator[float]:
     for token in material.tokens.values():
         if not isinstance(token, exceptions.NotYetResolvable):
             yield token.refresh_at
-
-
-def _size(found: dict) -> int:
-    return len(json.dumps(found))

@@ -16,10 +16,16 @@ expanded with the container's whole environment.
 """
 
 from collections.abc import Mapping
+import json
 
 from zun_vk import exceptions
 from zun_vk.pods import environment
 from zun_vk.pods import expansion
+
+# Beside name and value, what a variable takes.
+_BESIDE = len(json.dumps({'name': '', 'value': ''}))
+# Of longer texts it counts how many of their characters are escaped.
+_SHORT = 1024
 
 
 def resolved(container: dict, variables: Mapping[str, str]) -> dict:
@@ -43,6 +49,19 @@ def resolved(container: dict, variables: Mapping[str, str]) -> dict:
 def unresolved(container: dict) -> dict:
     """Return a container that cannot be made, without what it refers to."""
     return _bare(container) | {'env': []}
+
+
+def size(container: dict) -> int:
+    """Return how many bytes one without references takes, about."""
+    rest = {name: value for name, value in container.items()
+            if name != 'env'}
+    return len(json.dumps(rest)) + sum(
+        _BESIDE + len(entry['name']) + _length(entry['value'])
+        for entry in container['env'])
+
+
+def _length(text: str) -> int:
+    return len(text) if len(text) < _SHORT else len(json.dumps(text))
 
 
 def _bare(container: dict) -> dict:
