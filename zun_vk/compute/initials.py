@@ -74,9 +74,7 @@ def _pass(view: views.View, draft: views.Draft, container: dict,
     """Tell whether the one that the pod got to is done; else care for it."""
     if policy.is_sidecar(container):
         _keep_sidecar(view, draft, container)
-        return (view.started(container, found)
-                and not view.hook_runs(found)
-                and found.id not in view.memory.killing)
+        return view.started(container, found) and not view.hook_runs(found)
     if found.state == _EXITED and found.exit_code == 0:
         return True
     if found.state == _UNKNOWN:

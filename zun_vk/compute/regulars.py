@@ -45,7 +45,6 @@ def wanted(view: views.View, container: dict) -> bool:
     if found is None or found.state != model.ContainerState.EXITED:
         return True
     return (found.id in view.memory.again
-            or container['name'] in view.memory.starting
             or policy.starts_again(view.pod, container, found.exit_code))
 
 

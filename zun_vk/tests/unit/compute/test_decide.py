@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
+
 from oslotest import base
 
 from zun_vk.compute import model
@@ -199,6 +201,16 @@ class TestRestart(base.BaseTestCase):
             self.assertEqual(starts - 1, host.log[-1].attempt
                              if policy != 'Never' else 0)
 
+    def test_an_older_one_that_still_runs_is_killed(self):
+        for policy in ('Always', 'Never'):
+            host = _host(policy=policy)
+            host.containers.append(dataclasses.replace(
+                host.newest('main'), id='newer',
+                state=model.ContainerState.EXITED))
+            host.look()
+            self.assertEqual(['c2'], [kill.id for kill in _kills(host)])
+            self.assertFalse(host.settle().ended)
+
     def test_a_new_image_replaces_the_container_whatever_the_policy(self):
         for policy in ('Always', 'Never'):
             host = _host(policy=policy)
@@ -354,6 +366,30 @@ class TestInitialization(base.BaseTestCase):
         host.exit('main', 1)
         host.settle()
         self.assertEqual(['i1', 'i2', 'main', 'main'], host.started())
+
+    def test_one_that_is_done_may_be_collected_before_the_next_is(self):
+        host = _host(inits=[tiny.container('i1'), tiny.container('i2')])
+        host.exit('i1')
+        host.settle()
+        del host.containers[0]
+        self.assertEqual((), host.look().actions)
+
+    def test_one_that_vanished_ends_a_pod_that_never_restarts(self):
+        for policy, starts in (('Never', 1), ('OnFailure', 2)):
+            host = _host(inits=[tiny.container('i1')], policy=policy)
+            _vanish(host, 'i1')
+            host.settle()
+            self.assertEqual(starts, len(host.started()))
+            self.assertEqual(policy == 'Never', host.plan.ended)
+
+    def test_one_that_vanished_after_it_was_done_ends_nothing(self):
+        host = _host(inits=[tiny.container('i1')], policy='Never')
+        told = host.report()['i1']
+        host.exit('i1')
+        host.settle()
+        del host.containers[0]
+        host.memory.reported['i1'] = told
+        self.assertEqual(model.Plan(), host.look())
 
     def test_a_sidecar_lets_the_next_start_once_its_probe_passed(self):
         host = _host(inits=[tiny.sidecar('s1', startupProbe={})])
@@ -563,6 +599,15 @@ class TestEnding(base.BaseTestCase):
         host.look()
         self.assertEqual([('s1', False, 16)], [
             (kill.name, kill.hold, kill.grace) for kill in _kills(host)])
+
+    def test_a_sidecar_that_is_being_killed_need_not_wait_again(self):
+        host = _host(inits=[tiny.sidecar(
+            's1', lifecycle={'preStop': {'exec': {}}})])
+        host.probe('s1', failed=model.Failure('Liveness'))
+        host.look()
+        host.end(30)
+        host.look()
+        self.assertEqual(['main'], [kill.name for kill in _kills(host)])
 
     def test_all_are_told_when_the_grace_is_over(self):
         host = _host(inits=[tiny.sidecar('s1'), tiny.sidecar('s2')])
