@@ -72,7 +72,7 @@ class Compute(service.ServiceBase):
             self._runtime, self._pods.queue.add)
         self._collector = collector_module.Collector(
             self._runtime, self._pods.known, options.image_gc_high_percent,
-            options.image_gc_low_percent, self._remove_directories)
+            options.image_gc_low_percent, self._tidy)
         self._housekeeping = housekeeping_module.Housekeeping(
             self._pods, self._runtime, self._parts.volumes, options)
         self._server = self._bus.server(
@@ -90,6 +90,7 @@ class Compute(service.ServiceBase):
             version = self._runtime.version()
             LOG.info('The runtime is %s %s', version.runtime_name,
                      version.runtime_version)
+            self._parts.learn(self._runtime.status())
         except exceptions.RuntimeUnavailable as error:
             LOG.warning('Not checked, for it does not answer: %s', error)
         except exceptions.RemoteError as error:
@@ -151,7 +152,10 @@ class Compute(service.ServiceBase):
         self._stop.wait(threading.TIMEOUT_MAX)
         self._server.stop()
 
-    def _remove_directories(self, known: Collection[str]) -> None:
+    def _tidy(self, known: Collection[str]) -> None:
+        """Remove what is kept of pods and images that are no more."""
+        self._parts.puller.records.prune(
+            image.id for image in self._runtime.images())
         for uid in self._parts.volumes.uids() - set(known):
             # One that has come meanwhile stays.
             if self._pods.get(uid) is None:

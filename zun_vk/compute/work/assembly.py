@@ -12,8 +12,10 @@
 """Puts the parts together that work on pods."""
 
 from collections.abc import Callable
+import dataclasses
 from pathlib import Path
 import threading
+import typing
 
 from oslo_config import cfg
 
@@ -62,18 +64,18 @@ class Parts:
         self._kills = tasks_module.Tasks('kill', _KILLS)
         self._fetches = tasks_module.Tasks('fetch', _FETCHES)
         background = background_module.Background(self.tasks, wake)
-        settings = configs.from_conf(conf)
+        self._settings = configs.from_conf(conf)
         self.volumes = volumes_module.PodVolumes(options)
         self._observer = observer_module.Observer(
             runtime, self.volumes, options.log_root)
         sandboxes = sandboxes_module.Sandboxes(
-            runtime, settings, options.log_root, options.resolv_conf,
+            runtime, self._host_settings, options.log_root, options.resolv_conf,
             background, self._recorder)
+        self.puller = puller_module.ImagePuller(
+            runtime, str(Path(options.pod_root).parent / 'images'))
         starter = starter_module.Starter(
-            runtime, settings, sandboxes, self.volumes,
-            puller_module.ImagePuller(
-                runtime, str(Path(options.pod_root).parent / 'images')),
-            background, self._recorder, self._hook)
+            runtime, self._host_settings, sandboxes, self.volumes,
+            self.puller, background, self._recorder, self._hook)
         self._probes = probes_module.ProbeManager(
             runtime.exec_sync, self._netns_pid, self._told, wake)
         self.worker = worker_module.Worker(
@@ -94,6 +96,18 @@ class Parts:
         self.volumes.open()
         self._store.open()
 
+    def learn(self, status: typing.Any) -> None:
+        """Take note of what the runtime can do.
+
+        :param status: message StatusResponse; an older runtime says less
+        """
+        self._settings = dataclasses.replace(
+            self._settings,
+            strict_groups=status.features.supplemental_groups_policy,
+            recursive_read_only=any(
+                handler.features.recursive_read_only_mounts
+                for handler in status.runtime_handlers if not handler.name))
+
     def start(self) -> None:
         self._probes.start()
 
@@ -102,6 +116,9 @@ class Parts:
         self._probes.stop()
         for tasks in (self.tasks, self._kills, self._fetches):
             tasks.close()
+
+    def _host_settings(self) -> configs.Settings:
+        return self._settings
 
     def _recorder(self, pod: pod_module.Pod) -> background_module.Recorder:
         return background_module.Recorder(pod, self._publisher.event)

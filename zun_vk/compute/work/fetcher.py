@@ -30,7 +30,8 @@ from zun_vk.rpc import payload as payload_module
 
 LOG = logging.getLogger(__name__)
 
-INTERVAL = 60.0
+# Seconds; files of volumes must follow their sources within 90.
+INTERVAL = 45.0
 # A container that starts again gets what is at most so old, seconds.
 FRESH = 10.0
 

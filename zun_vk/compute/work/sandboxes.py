@@ -41,12 +41,13 @@ _HOPELESS = ('SysctlForbidden', 'SupplementalGroupsPolicyNotSupported')
 class Sandboxes:
     """The sandboxes of this host's pods.
 
+    :param settings: returns what is the same for all pods
     :param log_root: where the directories of the pods' logs are
     :param resolv_conf: the host's resolver configuration
     :param record: returns a recorder of a pod's events
     """
 
-    def __init__(self, runtime: cri.Runtime, settings: configs.Settings,
+    def __init__(self, runtime: cri.Runtime, settings: Callable[[], configs.Settings],
                  log_root: str, resolv_conf: str,
                  background: background_module.Background,
                  record: Callable[[pod_module.Pod],
@@ -72,7 +73,7 @@ class Sandboxes:
         :raises ConfigRefused: the pod asks for what cannot be
         """
         return sandbox.sandbox_config(
-            pod.told, pod.capsule.uuid, attempt, self._settings,
+            pod.told, pod.capsule.uuid, attempt, self._settings(),
             self.log_directory(pod), self._host_dns())
 
     def log_directory(self, pod: pod_module.Pod) -> str:
@@ -139,7 +140,7 @@ class Sandboxes:
         logs.make_dirs(self.log_directory(pod), [
             container['name'] for container in
             (*(spec.get('initContainers') or ()), *spec['containers'])])
-        path, limits = cgroups.pod_cgroup(self._settings, pod.uid,
+        path, limits = cgroups.pod_cgroup(self._settings(), pod.uid,
                                           payload.pod)
         if limits is not None:
             self._cgroups.apply(path, limits)
@@ -147,9 +148,9 @@ class Sandboxes:
             config, payload.runtime_handler or pod.capsule.runtime)
 
     def _remove_cgroup(self, uid: str) -> None:
-        if not cgroups.owns_cgroup(self._settings):
+        if not cgroups.owns_cgroup(self._settings()):
             return
-        if not self._cgroups.remove(cgroups.pod_path(self._settings, uid)):
+        if not self._cgroups.remove(cgroups.pod_path(self._settings(), uid)):
             LOG.warning('Pod %s: something runs in its cgroup', uid)
 
     def _made(self, pod: pod_module.Pod, result: object,

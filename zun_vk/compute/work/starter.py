@@ -58,12 +58,13 @@ class _Failed(Exception):
 class Starter:
     """Starts the containers of this host's pods.
 
+    :param settings: returns what is the same for all pods
     :param hook: runs a handler of a container, given the pod, the
         container's name and id, the handler, the seconds it may take and an
         event that cuts it off
     """
 
-    def __init__(self, runtime: cri.Runtime, settings: configs.Settings,
+    def __init__(self, runtime: cri.Runtime, settings: Callable[[], configs.Settings],
                  sandboxes: sandboxes_module.Sandboxes,
                  volumes: volumes_module.PodVolumes,
                  puller: puller_module.ImagePuller,
@@ -160,7 +161,7 @@ class Starter:
                 *_of_host(payload.host_paths, container)]
             return container_configs.container_config(
                 payload, pod.capsule.uuid, container, action.attempt, image,
-                mounts, self._settings,
+                mounts, self._settings(),
                 logs.container_log(action.name, action.attempt),
                 model.hash_of(container))
 
@@ -205,8 +206,12 @@ class Starter:
         pause = pod.start_pauses.setdefault(
             name, backoff.Backoff(1.0, 30.0))
         memory.retry_at[name] = self._wall() + pause.next()
+        # Kubernetes: of an image the event says no more than the word, for
+        # the pull has told the rest.
+        words = reason if isinstance(
+            error, exceptions.ImageProblem) else message
         self._record(pod).event(background_module.WARNING, 'Failed',
-                                f'Error: {message}', name)
+                                f'Error: {words}', name)
 
 
 @contextlib.contextmanager

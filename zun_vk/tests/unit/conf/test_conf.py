@@ -108,8 +108,9 @@ class ListOptsTestCase(base.BaseTestCase):
         conf([], project='zun-vk', default_config_files=[])
         listed = {section: {option.dest for option in options}
                   for section, options in opts.list_opts()}
-        self.assertEqual({'agent', 'kubernetes', 'metrics', 'neutron',
-                          'node', 'placement', 'pods', 'tenants', 'zun'},
+        self.assertEqual({'agent', 'compute', 'kubernetes', 'metrics',
+                          'neutron', 'node', 'placement', 'pods', 'tenants',
+                          'zun'},
                          set(listed))
         for section, names in listed.items():
             self.assertLessEqual(set(conf[section]), names, section)
