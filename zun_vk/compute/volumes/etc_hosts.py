@@ -17,6 +17,7 @@ Kubernetes: the kubelet manages it, unless a container mounts one itself.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import ipaddress
+import os
 import re
 
 PATH = '/etc/hosts'
@@ -47,6 +48,24 @@ def content(addresses: Sequence[str], hostname: str, domain: str,
     if extra:
         lines += ['', '# Entries added by HostAliases.', *extra]
     return '\n'.join(lines) + '\n'
+
+
+def write(path: str, text: str) -> None:
+    """Let the file say this, without a moment of saying less if it does.
+
+    It stays the same file, for containers that run have it mounted.
+
+    :raises OSError: it cannot be written
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    with open(descriptor, 'r+', encoding='utf-8',
+              errors='replace') as file:
+        os.fchmod(descriptor, 0o644)
+        # Containers may write to it too: it is read no further than needed.
+        if file.read(len(text) + 1) != text:
+            file.seek(0)
+            file.truncate()
+            file.write(text)
 
 
 def _names(alias: Mapping) -> list[str]:

@@ -18,7 +18,6 @@ each level, or crosses into another mount.
 
 from collections.abc import Iterator
 import contextlib
-import errno
 import os
 import secrets
 import stat
@@ -163,7 +162,11 @@ class _Walk:
 
     def _up(self, inode: int) -> bool:
         """Go back; False if a container moved where we are."""
-        there = os.open('..', _DIRECTORY, dir_fd=self.here)
+        try:
+            there = os.open('..', _DIRECTORY, dir_fd=self.here)
+        except OSError:
+            # It is removed, so that nothing is above it.
+            return False
         os.close(self.here)
         self.here = there
         found = os.fstat(there)
@@ -176,10 +179,9 @@ class _Walk:
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
-                except OSError as error:
-                    if error.errno in (errno.ENOENT, errno.ESTALE):
-                        continue
-                    raise
+                except OSError:
+                    # It is gone meanwhile.
+                    continue
                 self._count(found)
                 if stat.S_ISDIR(found.st_mode):
                     directories.append(entry.name)

@@ -96,12 +96,17 @@ class PodVolumes:
             if kind != 'tmpfs':
                 linux.mount_tmpfs(self._run_root, 'mode=0700')
             os.chmod(self._run_root, 0o700)
+            for name in _RUN:
+                trees.make_private(self._run_root, name)
+            # Of its own, for systems mount /run without exec, and programs
+            # are run from ConfigMaps.
+            volumes = os.path.join(self._run_root, 'volumes')
+            if not mountinfo.is_mounted(volumes):
+                linux.mount_tmpfs(volumes, 'mode=0700')
         except OSError as error:
             raise exceptions.ConfigError(
                 '[compute] run_root', 'it is not on a tmpfs, and none can '
                 f'be mounted there: {error.strerror}') from None
-        for name in _RUN:
-            trees.make_private(self._run_root, name)
 
     def uids(self) -> set[str]:
         """Return the pods that something is kept of."""
@@ -303,13 +308,7 @@ class PodVolumes:
         with _failing('etc-hosts'):
             root = trees.make_private(self._pod_root, _uid(payload))
             path = os.path.join(root, 'etc-hosts')
-            # In place: containers that run have this very file mounted.
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT
-                                 | os.O_NOFOLLOW, 0o644)
-            with open(descriptor, 'w', encoding='utf-8') as file:
-                os.fchmod(descriptor, 0o644)
-                os.ftruncate(descriptor, 0)
-                file.write(text)
+            etc_hosts.write(path, text)
         return mount.Mount(path, etc_hosts.PATH)
 
     def _termination(self, uid: str, container: str, attempt: int,

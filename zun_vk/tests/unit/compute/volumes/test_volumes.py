@@ -9,8 +9,10 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
 import os
 import stat
+import subprocess
 import types
 
 import fixtures
@@ -85,9 +87,30 @@ class PodVolumesTestCase(base.BaseTestCase):
             above = os.path.dirname(above)
 
     def test_a_tmpfs_is_mounted_once(self):
-        self.assertEqual([self.settings.run_root], self._mounts())
+        expected = [self._run('volumes'), self.settings.run_root]
+        self.assertEqual(expected, self._mounts())
         volumes.PodVolumes(self.settings).open()
-        self.assertEqual([self.settings.run_root], self._mounts())
+        self.assertEqual(expected, self._mounts())
+
+    def test_programs_run_from_a_config_map(self):
+        # As many systems mount /run.
+        subprocess.run(['mount', '-o', 'remount,noexec,nosuid,nodev',
+                        self.settings.run_root], check=True)
+        made = _payload([{'name': 'c', 'configMap': {}}])
+        made = dataclasses.replace(made, volumes={'c': (
+            payload.File('run', b'#!/bin/sh\nexit 7\n', 0o755),)})
+        self.volumes.prepare(made)
+        self.assertEqual(7, subprocess.run(
+            [self._run('volumes', UID, 'c', 'run')]).returncode)
+
+    def test_no_mount_that_was_there_is_taken_for_ours(self):
+        other = types.SimpleNamespace(
+            pod_root=self.settings.pod_root,
+            run_root=os.path.join(self.settings.run_root, 'nested'))
+        volumes.PodVolumes(other).open()
+        self.assertEqual(1, self._mounts().count(
+            os.path.join(other.run_root, 'volumes')))
+        self.assertNotIn(other.run_root, self._mounts())
 
     def test_a_root_that_cannot_be_had_names_its_option(self):
         with open(os.path.join(self.dir, 'file'), 'w'):
@@ -235,6 +258,17 @@ class PodVolumesTestCase(base.BaseTestCase):
             self.volumes.mounts(made, 'web', 1, ['10.0.0.6'])
             self.assertTrue(running.read().endswith('10.0.0.6\tpod\n'))
 
+    def test_hosts_that_are_the_same_are_not_written_again(self):
+        made = _payload()
+        found, *_ = self.volumes.mounts(made, 'web', 0, ['10.0.0.5'])
+        before = os.stat(found.host_path).st_mtime_ns
+        self.volumes.mounts(made, 'web', 1, ['10.0.0.5'])
+        self.assertEqual(before, os.stat(found.host_path).st_mtime_ns)
+        with open(found.host_path, 'ab') as file:
+            file.write(b'\xff' * 1000)
+        self.volumes.mounts(made, 'web', 2, ['10.0.0.5'])
+        self.assertTrue(self._read(found.host_path).endswith(b'\tpod\n'))
+
     def test_each_attempt_has_its_own_message(self):
         made = _payload(containers=[{
             'name': 'web', 'terminationMessagePath': 'dev/../msg'}])
@@ -279,7 +313,8 @@ class PodVolumesTestCase(base.BaseTestCase):
         self._everything()
         self.assertEqual({UID}, self.volumes.uids())
         self.volumes.remove(UID)
-        self.assertEqual([self.settings.run_root], self._mounts())
+        self.assertEqual([self._run('volumes'), self.settings.run_root],
+                         self._mounts())
         self.assertEqual([], os.listdir(self.settings.pod_root))
         for part in ('volumes', 'subpaths'):
             self.assertEqual([], os.listdir(self._run(part)))
@@ -291,7 +326,8 @@ class PodVolumesTestCase(base.BaseTestCase):
         linux.unmount(self._run('volumes', UID, 'm'))
         os.unlink(os.path.join(self.settings.pod_root, UID, 'etc-hosts'))
         self.volumes.remove(UID)
-        self.assertEqual([self.settings.run_root], self._mounts())
+        self.assertEqual([self._run('volumes'), self.settings.run_root],
+                         self._mounts())
         self.assertEqual(set(), self.volumes.uids())
 
     def test_what_a_container_linked_to_is_not_removed(self):
