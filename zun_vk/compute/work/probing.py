@@ -44,7 +44,8 @@ class Probing:
         self._manager.sync(pod.uid, [
             manager_module.Target(
                 pod.uid, pod.capsule.namespace, pod.capsule.pod,
-                by_id[each.id], each.id, each.started_at / _NANO, address)
+                by_id[each.id], each.id, each.started_at / _NANO, address,
+                _reported(pod, each, 'started'), _reported(pod, each, 'ready'))
             for each in running if each.id in by_id],
             ending=pod.memory.ending is not None)
         pod.memory.probes = {
@@ -69,3 +70,16 @@ class Probing:
 def _addresses(pod: pod_module.Pod, seen: model.Seen) -> tuple[str, ...]:
     ready = next((each for each in seen.sandboxes if each.ready), None)
     return (ready.addresses if ready else ()) or pod.capsule.addresses
+
+
+def _reported(pod: pod_module.Pod, running: model.SeenContainer,
+              field: str) -> bool:
+    """Return a flag that was last reported of this very container.
+
+    Probes of a service that has begun anew go on from there: a restart is
+    no reason to take a pod out of its Services.
+    """
+    status = pod.memory.reported.get(running.name) or {}
+    return (status.get('containerID')
+            == f'{pod.memory.runtime}://{running.id}'
+            and bool(status.get(field)))
