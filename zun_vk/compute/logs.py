@@ -28,6 +28,9 @@ import time
 
 #: Read of a log's end; 2,048 bytes said in single bytes take less.
 _WINDOW = 256 * 1024
+# Kubernetes: those who collect logs need not be root. Whatever the umask of
+# the service is.
+_DIRECTORY_MODE = 0o755
 _GZIP = '.gz'
 _TEMPORARY = '.tmp'
 
@@ -54,8 +57,10 @@ def make_dirs(pod: str, containers: Iterable[str]) -> None:
     :raises OSError: they cannot be made
     """
     os.makedirs(os.path.dirname(pod), exist_ok=True)
-    for path in (pod, *(os.path.join(pod, name) for name in containers)):
-        os.makedirs(path, mode=0o755, exist_ok=True)
+    for path in (os.path.dirname(pod), pod,
+                 *(os.path.join(pod, name) for name in containers)):
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, _DIRECTORY_MODE)
 
 
 def remove(pod: str) -> None:
@@ -148,7 +153,8 @@ def _compress(path: str) -> None:
     temporary = path + _TEMPORARY
     mode = os.stat(path).st_mode & 0o777
     descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, mode)
     with (open(path, 'rb') as plain, open(descriptor, 'wb') as target,
           gzip.GzipFile('', 'wb', fileobj=target) as packed):
         shutil.copyfileobj(plain, packed, 64 * 1024)

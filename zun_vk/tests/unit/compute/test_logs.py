@@ -169,6 +169,7 @@ class RotatorTestCase(base.BaseTestCase):
             self.assertEqual(b'x' * 200, file.read())
 
     def test_a_compressed_log_is_as_private_as_it_was(self):
+        self.addCleanup(os.umask, os.umask(0o077))
         self._write()
         self.rotator.look(self.path, self._reopen)
         os.chmod(f'{self.path}.20260101-000000', 0o640)
@@ -210,11 +211,15 @@ class DirsTestCase(base.BaseTestCase):
             self.assertRaises(ValueError, logs.pod_dir, '/l', *parts)
 
     def test_directories_are_made_and_removed(self):
+        # As the service's unit has it.
+        self.addCleanup(os.umask, os.umask(0o077))
         root = self.useFixture(fixtures.TempDir()).path
         pod = logs.pod_dir(os.path.join(root, 'pods'), 'n', 'p', 'u')
         for _ in range(2):
             logs.make_dirs(pod, ['web', 'init'])
         self.assertEqual({'web', 'init'}, set(os.listdir(pod)))
+        for path in (os.path.dirname(pod), pod, os.path.join(pod, 'web')):
+            self.assertEqual(0o755, stat.S_IMODE(os.stat(path).st_mode))
         for _ in range(2):
             logs.remove(pod)
         self.assertFalse(os.path.exists(pod))

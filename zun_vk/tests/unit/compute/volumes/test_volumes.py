@@ -48,6 +48,8 @@ class PodVolumesTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
+        # As the service's unit has it: what containers see must not need it.
+        self.addCleanup(os.umask, os.umask(0o077))
         self.dir = os.path.realpath(self.useFixture(fixtures.TempDir()).path)
         self.addCleanup(root.unmount_all, self.dir)
         self.settings = types.SimpleNamespace(
