@@ -50,6 +50,18 @@ class UnsupportedPod(ZunVkError):
         self.fields = fields
 
 
+class NotAdmitted(ZunVkError):
+    """A pod that no kubelet would take, in the words of one.
+
+    :param reason: CamelCase word
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
 class NotYetResolvable(ZunVkError):
     """What a pod refers to is missing or unusable, and may come.
 

@@ -46,9 +46,11 @@ from zun_vk.pods import hosted
 from zun_vk.pods import hostlink
 from zun_vk.pods import identity
 from zun_vk.pods import memory
-from zun_vk.pods import payloads
+from zun_vk.pods import notices
+from zun_vk.pods import payload
 from zun_vk.pods import removal
 from zun_vk.pods import resolver
+from zun_vk.pods import tokens
 from zun_vk.pods import writer
 from zun_vk.pods.runtimes import base
 from zun_vk.rpc import bus as bus_module
@@ -117,7 +119,10 @@ class HeldNode:
         if self._hosts:
             self._link = hostlink.HostLink(
                 which.name, fence.check, self._mirror, self._runtime,
-                payloads.make, self._hosts, self._recorder)
+                payload.PayloadMaker(
+                    conf, cache, which.name, address, tokens.Tokens(client),
+                    notices.Notices(self._recorder).noted),
+                self._hosts, self._recorder)
         self._nodes = node_controller.NodeController(
             conf, which, client,
             observer.CloudObserver(

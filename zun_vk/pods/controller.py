@@ -236,6 +236,9 @@ class PodController:
         except exceptions.UnsupportedPod as error:
             self._endings.unsupported(pod, error)
             return
+        except exceptions.NotAdmitted as error:
+            self._endings.not_admitted(pod, error)
+            return
         memory.acknowledged = True
         self._writer.publish(pod, pod_status.pending(
             pod, self._host_ip, times.now()))
@@ -252,6 +255,9 @@ class PodController:
             translation = self._runtime.translate(pod, variables)
         except exceptions.UnsupportedPod as error:
             self._endings.unsupported(pod, error)
+            return
+        except exceptions.NotAdmitted as error:
+            self._endings.not_admitted(pod, error)
             return
         except exceptions.NotYetResolvable as error:
             self._not_yet(pod, error, memory)

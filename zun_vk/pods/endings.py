@@ -50,6 +50,14 @@ class Endings:
         """Fail a pod that asks for what cannot be carried."""
         self._fail(pod, UNSUPPORTED, str(error))
 
+    def not_admitted(self, pod: dict,
+                     error: exceptions.NotAdmitted) -> None:
+        """Fail a pod that no kubelet would take."""
+        self._recorder.pod(pod, events.WARNING, error.reason, error.message,
+                           once=True)
+        self._publish(pod, error.reason,
+                      f'Pod was rejected: {error.message}')
+
     def lost(self, pod: dict) -> None:
         """Fail a pod whose capsule somebody else has deleted.
 

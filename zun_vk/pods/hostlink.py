@@ -19,6 +19,7 @@ is answered at all: another agent may hold the node by now.
 """
 
 import threading
+import time
 import typing
 
 from oslo_log import log as logging
@@ -29,11 +30,11 @@ from zun_vk import metrics
 from zun_vk.kube import events as events_module
 from zun_vk.kube import reflector as reflector_module
 from zun_vk.pods import capsule as capsule_module
+from zun_vk.pods import payload as payload_module
 from zun_vk.pods import status as pod_status
 from zun_vk.pods.runtimes import base
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
-from zun_vk.rpc import payload as payload_module
 from zun_vk.rpc import states
 
 LOG = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ LOG = logging.getLogger(__name__)
 SERVICE = 'hosts'
 _MOST = 10000
 _MAX_NAME = 255
+# Seconds for which pods share what was read for one of them.
+_SHARED_FOR = 5.0
 
 
 class Hears(typing.Protocol):
@@ -61,19 +64,19 @@ class HostLink:
 
     :param node: its name
     :param guard: raises NotHolder while another may act for the node
-    :param make: makes the payload of a pod with these addresses
+    :param maker: of the pods' payloads
     """
 
     def __init__(self, node: str, guard: typing.Callable[[], None],
-                 pods: reflector_module.Reflector, runtime: base.CapsuleRuntime,
-                 make: typing.Callable[
-                     [dict, list[str]], payload_module.PodPayload],
+                 pods: reflector_module.Reflector,
+                 runtime: base.CapsuleRuntime,
+                 maker: payload_module.PayloadMaker,
                  hears: Hears, recorder: events_module.EventRecorder):
         self._node = node
         self._guard = guard
         self._pods = pods
         self._runtime = runtime
-        self._make = make
+        self._maker = maker
         self._hears = hears
         self._recorder = recorder
 
@@ -113,7 +116,11 @@ class HostLink:
         if pod is None or pod_status.is_terminal(pod):
             return {'refused': 'there is no such pod' if pod is None
                     else 'the pod has ended'}
-        made = self._make(pod, list(addresses))
+        try:
+            made = self._maker.make(pod, addresses,
+                                    time.monotonic() - _SHARED_FOR)
+        except exceptions.UnsupportedPod as error:
+            return {'refused': str(error)}
         # Again: making it took time.
         self._guard()
         if known and made.generation == known:

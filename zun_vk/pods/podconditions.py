@@ -50,7 +50,7 @@ def conditions(pod: dict, phase: str, init: list[dict], entries: list[dict],
 def condition(pod: dict, kind: str, value: bool, reason: str, message: str,
               at: str) -> dict:
     """Return one condition, with the time of its last change."""
-    before = next((each for each in
+    before: dict = next((each for each in
                    (pod.get('status') or {}).get('conditions') or []
                    if each['type'] == kind), {})
     word = 'True' if value else 'False'

@@ -20,6 +20,7 @@ import math
 
 from zun_vk import exceptions
 from zun_vk.pods import amounts
+from zun_vk.pods import hostsupport
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
 
@@ -35,9 +36,12 @@ _MILLI = 1000
 def check(pod: dict) -> None:
     """Look whether a host could run ``pod``.
 
-    :raises UnsupportedPod: none could
+    :raises NotAdmitted: no kubelet would take it
+    :raises UnsupportedPod: no host of ours could run it
     """
-    refused = translation_module.unreadable(pod) + _unfit(pod)
+    _admit(pod['spec'])
+    refused = (hostsupport.refused(pod) + translation_module.unreadable(pod)
+               + _unfit(pod))
     if refused:
         raise exceptions.UnsupportedPod(refused)
 
@@ -46,7 +50,7 @@ def translate(pod: dict, owner: identity.Owner
               ) -> translation_module.Translation:
     """Return the capsule of ``pod``.
 
-    :raises UnsupportedPod: no host could run it
+    :raises NotAdmitted, UnsupportedPod: no host could run it
     """
     check(pod)
     template = {
@@ -64,6 +68,17 @@ def translate(pod: dict, owner: identity.Owner
     if owner.zone:
         template['availabilityZone'] = owner.zone
     return translation_module.Translation(template, [], False)
+
+
+def _admit(spec: dict) -> None:
+    """Refuse what a kubelet refuses, with its reason and message.
+
+    What only a host knows (sysctls), the host refuses.
+    """
+    if (spec.get('os') or {}).get('name', 'linux') != 'linux':
+        raise exceptions.NotAdmitted(
+            'PodOSNotSupported',
+            "Failed to admit pod as the OS field doesn't match node OS")
 
 
 def _annotations(pod: dict) -> dict[str, str]:

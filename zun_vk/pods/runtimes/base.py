@@ -45,6 +45,7 @@ class CapsuleRuntime(abc.ABC):
         """Look whether ``pod`` can be carried, before anything is read.
 
         :raises UnsupportedPod: the pod asks for what cannot be carried
+        :raises NotAdmitted: no kubelet would take it
         """
 
     @abc.abstractmethod
@@ -132,7 +133,8 @@ def find(conf: cfg.ConfigOpts) -> Factory:
     """
     name = conf.pods.capsule_runtime
     try:
-        return stevedore.driver.DriverManager(NAMESPACE, name).driver
+        return typing.cast(Factory, stevedore.driver.DriverManager(
+            NAMESPACE, name).driver)
     except stevedore.exception.NoMatches as error:
         raise exceptions.ConfigError(
             '[pods] capsule_runtime', f'no runtime is called {name!r}'

@@ -82,13 +82,16 @@ class LifeTestCase(HostedTestCase):
 
     def test_a_pod_that_has_finished_gives_back_its_capsule(self):
         for code, phase in ((0, 'Succeeded'), (3, 'Failed')):
-            pod = self.running_pod(restartPolicy='Never')
-            self.host.exit(pod, code)
-            self.wait_phase(pod, phase)
-            wait_for(lambda: self.capsule(pod) is None, 'capsule gone', 10)
-            ended = self.now(pod)['status']['containerStatuses'][0]
-            self.assertEqual(code, ended['state']['terminated']['exitCode'])
-            self.assertEqual([], self.host.told('forget_pod'))
+            self._finish(code, phase)
+
+    def _finish(self, code, phase):
+        pod = self.running_pod(restartPolicy='Never')
+        self.host.exit(pod, code)
+        self.wait_phase(pod, phase)
+        wait_for(lambda: self.capsule(pod) is None, 'capsule gone', 10)
+        ended = self.now(pod)['status']['containerStatuses'][0]
+        self.assertEqual(code, ended['state']['terminated']['exitCode'])
+        self.assertEqual([], self.host.told('forget_pod'))
 
     def test_nothing_of_the_pod_but_its_needs_goes_to_zun(self):
         pod = self.running_pod(pods.container(env=[
