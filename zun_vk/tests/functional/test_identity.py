@@ -96,6 +96,8 @@ class TestAgent(LimitsTestCase):
                        self.namespace, {'status': {'phase': 'Failed'}})
         self.forbidden(core.create_namespaced_pod, self.namespace,
                        pods.pod('two'))
+        self.forbidden(core.create_namespaced_service_account_token,
+                       'default', self.namespace, {'spec': {}})
 
     def test_it_changes_no_node(self):
         self.node('theirs-1')
@@ -225,6 +227,22 @@ class TestNode(LimitsTestCase):
         self.forbidden(core.delete_namespaced_pod, 'two', self.namespace)
         self.forbidden(core.create_namespaced_pod, self.namespace,
                        pods.pod('three', node=self.mine))
+
+    def test_it_makes_tokens_for_its_own_pods_only(self):
+        def make(pod):
+            spec = {'boundObjectRef': {
+                'apiVersion': 'v1', 'kind': 'Pod',
+                'name': pod['metadata']['name'],
+                'uid': pod['metadata']['uid']}}
+            return (self.me.core.create_namespaced_service_account_token,
+                    'default', self.namespace, {'spec': spec})
+
+        mine, theirs = self.pod(self.mine, 'one'), self.pod(self.theirs,
+                                                            'two')
+        wait_for(lambda: _allowed(*make(mine)), 'a token for its pod')
+        self.forbidden(*make(theirs))
+        self.forbidden(self.me.core.create_namespaced_service_account_token,
+                       'default', self.namespace, {'spec': {}})
 
     def test_it_changes_no_spec_of_its_own_pod(self):
         self.pod(self.mine, 'one')
