@@ -211,6 +211,13 @@ class TestRestart(base.BaseTestCase):
             self.assertEqual(['c2'], [kill.id for kill in _kills(host)])
             self.assertFalse(host.settle().ended)
 
+    def test_one_that_vanished_waits_longer_the_next_time(self):
+        host = _host()
+        for _ in range(2):
+            _vanish(host, 'main')
+            host.settle()
+        self.assertEqual(20, host.memory.backoff['main'].delay)
+
     def test_a_new_image_replaces_the_container_whatever_the_policy(self):
         for policy in ('Always', 'Never'):
             host = _host(policy=policy)
@@ -397,6 +404,14 @@ class TestInitialization(base.BaseTestCase):
         host.begin_anew()
         self.assertEqual((), host.look().actions)
         host.probe('s1', started=True)
+        host.settle()
+        self.assertEqual(['s1', 'main'], host.running())
+
+    def test_a_sidecar_that_had_started_has_so_for_a_new_service(self):
+        host = _host(inits=[tiny.sidecar('s1', startupProbe={})])
+        host.probe('s1', started=True)
+        host.report()
+        host.begin_anew()
         host.settle()
         self.assertEqual(['s1', 'main'], host.running())
 
@@ -628,6 +643,17 @@ class TestEnding(base.BaseTestCase):
         host.settle()
         self.assertTrue(host.plan.ended)
         self.assertIsNone(host.plan.failed)
+
+    def test_its_grace_begins_when_its_work_is_done(self):
+        host = _host(inits=[tiny.sidecar('s1'), tiny.sidecar('s2')],
+                     policy='Never')
+        host.exit('main', 0)
+        host.settle()
+        host.now += 20
+        host.exit('s2', 0)
+        host.look()
+        self.assertEqual([('s1', 10)], [
+            (kill.name, kill.grace) for kill in _kills(host)])
 
     def test_it_has_failed_of_what_it_was_ended_for(self):
         host = _host()
