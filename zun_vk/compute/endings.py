@@ -32,9 +32,8 @@ def plan(view: views.View) -> model.Plan:
     draft = views.Draft()
     if view.live:
         kill_all(view, draft, _deadline(view))
-    elif not view.memory.starting:
-        draft.do(*stops(view, 'The pod ended'))
-    over = not (view.live or view.memory.starting or draft.actions)
+    over = not (view.live or view.memory.starting) and stop_all(
+        view, draft, 'The pod ended')
     return dataclasses.replace(
         draft.plan(), ended=view.memory.ended or over, failed=failure(view))
 
@@ -59,15 +58,18 @@ def kill_all(view: views.View, draft: views.Draft, deadline: float) -> None:
                   view.pod, container.name, names))
 
 
-def stops(view: views.View, why: str) -> list[model.StopSandbox]:
-    """Return the stops of the sandboxes that hold a network.
+def stop_all(view: views.View, draft: views.Draft, why: str) -> bool:
+    """Plan the stop of the sandboxes that hold a network; tell if none do.
 
     The newest may hold one though it is not ready.
     """
-    return [model.StopSandbox(sandbox.id, why)
-            for sandbox in view.seen.sandboxes
+    left = [sandbox for sandbox in view.seen.sandboxes
             if sandbox.id not in view.memory.stopped
             and (sandbox.ready or sandbox is view.sandbox)]
+    for sandbox in left:
+        if draft.try_again(view, sandbox.id):
+            draft.do(model.StopSandbox(sandbox.id, why))
+    return not left
 
 
 def _deadline(view: views.View) -> float:
@@ -90,6 +92,8 @@ def _kill(view: views.View, draft: views.Draft,
     soonest = max(deadline, view.now + model.MIN_GRACE)
     if (known is not None and known.held == hold
             and known.deadline <= soonest + _SAME):
+        return
+    if not draft.try_again(view, container.id):
         return
     draft.do(model.KillContainer(
         container.id, container.name, max(deadline - view.now, 0),

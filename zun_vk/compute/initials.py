@@ -74,7 +74,8 @@ def _pass(view: views.View, draft: views.Draft, container: dict,
     """Tell whether the one that the pod got to is done; else care for it."""
     if policy.is_sidecar(container):
         _keep_sidecar(view, draft, container)
-        return view.started(container, found) and not view.hook_runs(found)
+        return (view.started(container, found)
+                and not view.hook_runs(container, found))
     if found.state == _EXITED and found.exit_code == 0:
         return True
     if found.state == _UNKNOWN:

@@ -246,11 +246,13 @@ class PodMemory:
     :param ended: ``Plan.ended`` was reached: nothing of it starts again
     :param volumes_ready: nothing starts before
     :param backoff: by container name, of ``StartContainer.backoff``
-    :param retry_at: by container name: seconds since the epoch before which
-        a start that failed is not tried again
+    :param retry_at: seconds since the epoch before which something that
+        failed is not tried again: by a container's name its start, by a
+        container's or a sandbox's id its stop
     :param waiting: by container name: why its last start failed; cleared by
         a start that does not
-    :param starting: names of containers that are being started
+    :param starting: names of containers that are being started; until
+        ``hooks`` has the postStart hook of what has one
     :param sandbox_error: why there is no sandbox
     :param sandbox_retry_at: seconds since the epoch, likewise
     :param probes: by container id

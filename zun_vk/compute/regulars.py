@@ -28,7 +28,7 @@ def care(view: views.View, draft: views.Draft) -> None:
         found = view.last(container['name'])
         if found is not None and found.state == model.ContainerState.RUNNING:
             upkeep.keep(view, draft, container, found)
-            held_up = held_up or view.hook_runs(found)
+            held_up = held_up or view.hook_runs(container, found)
         elif found is not None and (
                 found.state == model.ContainerState.UNKNOWN):
             upkeep.kill_unknown(view, draft, container, found)

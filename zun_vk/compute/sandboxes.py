@@ -29,8 +29,9 @@ def renew(view: views.View, draft: views.Draft) -> None:
         return
     if view.memory.starting:
         return
-    draft.do(*endings.stops(view, 'The sandbox changed'))
-    if not view.memory.volumes_ready:
+    # The new one is made right after the stops, or once they have come off.
+    stopped = endings.stop_all(view, draft, 'The sandbox changed')
+    if not view.memory.volumes_ready or not (stopped or draft.actions):
         return
     if view.memory.sandbox_retry_at > view.now:
         draft.look(view.memory.sandbox_retry_at)

@@ -91,7 +91,8 @@ def stop_leftovers(view: views.View, draft: views.Draft,
 def _kill(view: views.View, draft: views.Draft,
           running: model.SeenContainer, message: str, reason: str,
           restart: bool = False) -> None:
-    if running.id in view.memory.killing:
+    if running.id in view.memory.killing or not draft.try_again(
+            view, running.id):
         return
     container = policy.find(view.pod, running.name)
     grace = policy.grace_of(view.pod)

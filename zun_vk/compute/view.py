@@ -19,6 +19,7 @@ import dataclasses
 import functools
 
 from zun_vk.compute import model
+from zun_vk.compute import policy
 
 #: What a container counts as to have exited with where nobody can tell.
 LOST = 137
@@ -122,10 +123,14 @@ class View:
             return probed.ready
         return self.reported(running, 'ready')
 
-    def hook_runs(self, running: model.SeenContainer) -> bool:
-        """Tell whether its postStart hook has not ended."""
+    def hook_runs(self, container: dict,
+                  running: model.SeenContainer) -> bool:
+        """Tell whether its postStart hook has not ended, or not begun."""
         hook = self.memory.hooks.get(running.id)
-        return hook is not None and not hook.finished
+        if hook is not None:
+            return not hook.finished
+        return (running.name in self.memory.starting
+                and policy.has_hook(container, 'postStart'))
 
     def reported(self, running: model.SeenContainer, field: str) -> bool:
         """Return a flag that was last reported of this very container."""
@@ -151,6 +156,13 @@ class Draft:
         """Say that there is something to do at ``at``."""
         self._look_at = at if self._look_at is None else min(
             at, self._look_at)
+
+    def try_again(self, view: View, identity: str) -> bool:
+        """Tell whether a stop need not wait since it failed; else look."""
+        at = view.memory.retry_at.get(identity, 0)
+        if at > view.now:
+            self.look(at)
+        return at <= view.now
 
     def plan(self) -> model.Plan:
         return model.Plan(tuple(self.actions), self._look_at)

@@ -99,6 +99,15 @@ class TestStart(base.BaseTestCase):
         host.memory.starting.add('a')
         self.assertEqual(model.Plan(), host.look())
 
+    def test_a_hook_that_is_not_known_of_yet_holds_up_as_well(self):
+        for fields in ({'inits': ()}, {'inits': [tiny.sidecar(
+                's', lifecycle={'postStart': {'exec': {}}})]}):
+            host = _host(tiny.hooked('a'), tiny.container('b'), **fields)
+            # It runs, but the worker has not been told so.
+            host.memory.hooks.clear()
+            host.memory.starting.update(host.running())
+            self.assertEqual(model.Plan(), host.look())
+
     def test_a_hook_of_one_that_cannot_start_holds_up_nothing(self):
         host = tiny.Host(tiny.pod(tiny.hooked('a'), tiny.container('b')))
         host.fates = ['none']
@@ -291,6 +300,15 @@ class TestProbes(base.BaseTestCase):
         host.obey()
         host.settle()
         self.assertTrue(host.plan.ended)
+
+    def test_a_kill_that_failed_is_tried_when_it_is_time(self):
+        host = _host()
+        host.memory.retry_at['c2'] = host.now + 5
+        host.probe('main', failed=model.Failure('Liveness'))
+        self.assertEqual(model.Plan(look_at=host.now + 5), host.look())
+        host.wait(5)
+        host.look()
+        self.assertEqual(['main'], [kill.name for kill in _kills(host)])
 
     def test_one_that_runs_for_longer_than_its_back_off_restarts_at_once(
             self):
@@ -529,6 +547,15 @@ class TestSandbox(base.BaseTestCase):
         host.settle()
         self.assertEqual(['main'], host.running())
 
+    def test_no_new_one_comes_before_the_old_one_can_be_stopped(self):
+        host = _host()
+        host.lose_sandbox()
+        host.memory.retry_at['s1'] = host.now + 5
+        self.assertEqual(model.Plan(look_at=host.now + 5), host.look())
+        host.wait(5)
+        host.settle()
+        self.assertEqual(['main'], host.running())
+
     def test_no_new_one_comes_while_a_start_in_the_old_one_is_under_way(
             self):
         host = _host()
@@ -559,6 +586,19 @@ class TestEnding(base.BaseTestCase):
         host.settle()
         self.assertTrue(host.plan.ended)
         self.assertEqual(['main'], host.started())
+
+    def test_a_stop_that_failed_is_tried_when_it_is_time(self):
+        host = _host()
+        host.end(20)
+        host.memory.retry_at = {'c2': host.now + 1, 's1': host.now + 3}
+        self.assertEqual(model.Plan(look_at=host.now + 1), host.look())
+        host.wait(1)
+        host.settle()
+        host.obey()
+        self.assertEqual(model.Plan(look_at=host.now + 2), host.look())
+        host.wait(2)
+        host.settle()
+        self.assertTrue(host.plan.ended)
 
     def test_a_pod_without_anything_has_ended_at_once(self):
         host = tiny.Host(tiny.pod(tiny.container('main')))
