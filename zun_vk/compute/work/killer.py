@@ -30,6 +30,9 @@ from zun_vk.compute.work import tasks as tasks_module
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds after which a stop that failed is tried again.
+RETRY = 2.0
+
 
 class Kill:
     """One container that is being killed.
@@ -48,9 +51,10 @@ class Kill:
         self._stop = stop
         self._hook = hook
         self._wall = wall
-        self._changed = threading.Condition()  # guards the two below
+        self._changed = threading.Condition()  # guards the three below
         self._deadline = deadline
         self._held = held
+        self._signalled = False
         # Set when the hook has had its time.
         self._cut = threading.Event()
 
@@ -73,10 +77,17 @@ class Kill:
         with self._changed:
             while self._held and self._left() > 0:
                 self._changed.wait(self._left())
+            self._signalled = True
         self._stop(self._grace())
 
     def stop_again(self) -> None:
-        """Stop it by the present deadline, beside what is under way."""
+        """Stop it by the present deadline, beside a stop under way.
+
+        While the hook runs there is none: it gets the time that is left.
+        """
+        with self._changed:
+            if not self._signalled:
+                return
         self._stop(self._grace())
 
     def _grace(self) -> float:
@@ -144,7 +155,9 @@ class Killer:
                error: Exception | None) -> None:
         self._kills.pop(action.id, None)
         pod.memory.killing.pop(action.id, None)
+        pod.memory.retry_at.pop(action.id, None)
         if error is not None:
+            pod.memory.retry_at[action.id] = self._wall() + RETRY
             LOG.warning('Pod %s: container %s could not be stopped: %s',
                         pod.uid, action.name, error)
 

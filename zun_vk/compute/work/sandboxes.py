@@ -34,6 +34,8 @@ from zun_vk.rpc import payload as payload_module
 LOG = logging.getLogger(__name__)
 
 FAILED = 'FailedCreatePodSandBox'
+# Seconds after which a stop that failed is tried again.
+_RETRY_STOP = 5.0
 #: With these a pod fails for good: trying again cannot help.
 _HOPELESS = ('SysctlForbidden', 'SupplementalGroupsPolicyNotSupported')
 
@@ -101,9 +103,11 @@ class Sandboxes:
         """Begin to stop a sandbox."""
         def stopped(pod: pod_module.Pod, result: object,
                     error: Exception | None) -> None:
+            pod.memory.retry_at.pop(action.id, None)
             if error is None:
                 pod.memory.stopped.add(action.id)
             else:
+                pod.memory.retry_at[action.id] = self._wall() + _RETRY_STOP
                 LOG.warning('Pod %s: its sandbox was not stopped: %s',
                             pod.uid, error)
 

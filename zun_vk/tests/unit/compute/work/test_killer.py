@@ -81,6 +81,23 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         self.finish()
         self.assertLessEqual(self.stop.call_args.args[1], model.MIN_GRACE)
 
+    def test_no_signal_comes_while_the_hook_has_time_left(self):
+        entered, go_on = threading.Event(), threading.Event()
+
+        def hook(seconds, cut):
+            entered.set()
+            go_on.wait(5)
+        self.hook = hook
+        self.kill(30, hold=True)
+        self.assertTrue(entered.wait(5))
+        self.kill(20)
+        wait.wait_for(lambda: not self.tasks.running(
+            ('sooner', 'c-1', 1020.0)), 'the bounds are drawn')
+        self.stop.assert_not_called()
+        go_on.set()
+        self.finish()
+        self.stop.assert_called_once_with('c-1', 20)
+
     def test_a_container_that_is_held_gets_no_signal_until_it_is_let_go(
             self):
         self.kill(30, hold=True)
@@ -96,6 +113,8 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         self.kill(30)
         self.finish()
         self.assertEqual({}, self.pod.memory.killing)
+        self.assertEqual({'c-1': 1000.0 + killer.RETRY},
+                         self.pod.memory.retry_at)
         self.stop.side_effect = None
         self.assertTrue(self.kill(30))
         self.finish()
