@@ -124,6 +124,12 @@ class Pod:
             raise ValueError('the pod is not known yet')
         return self.payload
 
+    @property
+    def ends(self) -> bool:
+        """Whether nothing of it starts any more."""
+        return (self.removing or self.memory.ending is not None
+                or self.memory.finishing is not None)
+
     def spec_of(self, name: str) -> dict:
         """Return the spec of a container.
 

@@ -47,7 +47,7 @@ class Probing:
                 by_id[each.id], each.id, each.started_at / _NANO, address,
                 _reported(pod, each, 'started'), _reported(pod, each, 'ready'))
             for each in running if each.id in by_id],
-            ending=pod.memory.ending is not None)
+            ending=pod.ends)
         pod.memory.probes = {
             identity: self._probed(identity, container)
             for identity, container in by_id.items()

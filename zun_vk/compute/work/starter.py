@@ -113,7 +113,7 @@ class Starter:
     def _pulled(self, pod: pod_module.Pod, action: model.StartContainer,
                 sandbox: model.SeenSandbox, image: typing.Any,
                 error: Exception | None) -> None:
-        if pod.memory.ending or pod.removing:
+        if pod.ends:
             pod.memory.starting.discard(action.name)
             return
         if error is not None:

@@ -137,9 +137,6 @@ class Worker:
             self._do(pod, action, seen)
         pod.memory.ended |= plan.ended
         pod.memory.finishing = plan.finishing or pod.memory.finishing
-        if plan.failed and not pod.memory.ending:
-            pod.memory.ending = model.Ending(
-                now, 0, plan.failed.reason, plan.failed.message)
         return plan.look_at and max(0.05, plan.look_at - now)
 
     def _do(self, pod: pod_module.Pod, action: model.Action,
@@ -237,7 +234,7 @@ def _prune(pod: pod_module.Pod, seen: model.Seen) -> None:
                 del by_id[identity]
     memory.again &= ids
     memory.stopped &= {sandbox.id for sandbox in seen.sandboxes}
-    if memory.ending or pod.removing:
+    if pod.ends:
         # A pull that goes on starts nothing any more.
         memory.starting &= pod.creating
 
