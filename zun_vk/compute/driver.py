@@ -56,7 +56,9 @@ class ZunVkDriver(cri_driver.CriDriver):
     """Hands capsules over to zun-vk-compute on this host."""
 
     def __init__(self):
-        super().__init__()
+        # Without what CriDriver adds: a gRPC channel, whose threads abort
+        # some of the programs that zun-compute starts.
+        super(cri_driver.CriDriver, self).__init__()
         self._bus = bus_module.Bus(CONF)
         self._host = self._bus.peer(bus_module.COMPUTE, CONF.host)
         # Never set: what waits on it waits for time to pass, and lets

@@ -62,6 +62,15 @@ class BusTestCase(oslotest.base.BaseTestCase):
     def test_a_call_is_answered(self):
         self.assertEqual({'sum': 5}, self.peer.call('add', left=2, right=3))
 
+    def test_what_oslo_messaging_has_only_globally_is_registered(self):
+        # Seen with a configuration of its own: each call ended in
+        # NoSuchOptError. ConfFixture registers it, a service does not.
+        conf = cfg.ConfigOpts()
+        conf([])
+        other = bus.Bus(conf)
+        self.addCleanup(other.close)
+        self.assertFalse(conf.oslo_messaging_metrics.metrics_enabled)
+
     def test_a_failure_there_shows_no_words_of_it(self):
         failure = messaging.RemoteError('ValueError', 'password=hunter2')
         with mock.patch.object(messaging.RPCClient, 'prepare',
