@@ -23,7 +23,7 @@ from devcloud import errors
 from devcloud import paths
 
 NAMES = ('zun_vk', 'cri', 'docker')
-DEFAULT = 'docker'
+DEFAULT = 'zun_vk'
 
 
 def chosen(where: paths.Paths) -> str:
