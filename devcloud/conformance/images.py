@@ -106,7 +106,8 @@ RECIPES = (
     Recipe((f'{TESTS}/nonroot:1.5',), {'Cmd': ['sh'], 'User': '1234'}),
     Recipe((f'{TESTS}/nonewprivs:1.4',), {'Cmd': ['nnp']},
            files={'/usr/local/bin/nnp': File('nnp', 0o6755)}),
-    Recipe((f'{PUBLISHED}/pause:3.10.2',), {'Entrypoint': list(own_images.DOCKER_PAUSE)}),
+    Recipe((f'{PUBLISHED}/pause:3.10.2',),
+           {'Entrypoint': list(own_images.DOCKER_PAUSE)}),
 )
 
 

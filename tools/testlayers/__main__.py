@@ -53,7 +53,8 @@ WITH_BINARIES = ('functional', *CLOUDS, 'soak')
 # Minutes after which a step is ended: one that hangs must not take the
 # summary with it.
 MINUTES = {'lint': 10, 'unit': 10, 'functional': 20, 'devcloud': 45,
-           'stock': 20, 'soak': 60, 'venv': 20, 'binaries': 40, 'up': 40, 'down': 5}
+           'stock': 20, 'soak': 60, 'venv': 20, 'binaries': 40, 'up': 40,
+           'down': 5}
 NOISE = 60  # lines shown of a failed stestr's standard error
 
 

@@ -69,8 +69,8 @@ class Parts:
         self._observer = observer_module.Observer(
             runtime, self.volumes, options.log_root)
         sandboxes = sandboxes_module.Sandboxes(
-            runtime, self._host_settings, options.log_root, options.resolv_conf,
-            background, self._recorder)
+            runtime, self._host_settings, options.log_root,
+            options.resolv_conf, background, self._recorder)
         self.puller = puller_module.ImagePuller(
             runtime, str(Path(options.pod_root).parent / 'images'))
         starter = starter_module.Starter(

@@ -49,7 +49,8 @@ class Sandboxes:
     :param record: returns a recorder of a pod's events
     """
 
-    def __init__(self, runtime: cri.Runtime, settings: Callable[[], configs.Settings],
+    def __init__(self, runtime: cri.Runtime,
+                 settings: Callable[[], configs.Settings],
                  log_root: str, resolv_conf: str,
                  background: background_module.Background,
                  record: Callable[[pod_module.Pod],

@@ -64,7 +64,8 @@ class Starter:
         event that cuts it off
     """
 
-    def __init__(self, runtime: cri.Runtime, settings: Callable[[], configs.Settings],
+    def __init__(self, runtime: cri.Runtime,
+                 settings: Callable[[], configs.Settings],
                  sandboxes: sandboxes_module.Sandboxes,
                  volumes: volumes_module.PodVolumes,
                  puller: puller_module.ImagePuller,

@@ -75,7 +75,7 @@ class CniTestCase(base.BaseTestCase):
         self.addCleanup(server.shutdown)
         self.config = {'cniVersion': '0.3.1', 'name': 'zun',
                        'type': 'zun-vk-cni',
-                       'daemon': '127.0.0.1:{}'.format(server.server_port)}
+                       'daemon': f'127.0.0.1:{server.server_port}'}
 
     def run_plugin(self, command, text=None):
         answer, code = cni.run({
