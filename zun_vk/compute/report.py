@@ -66,6 +66,20 @@ def container_statuses(pod: dict, seen: model.Seen, memory: model.PodMemory,
     return ordinary, initial
 
 
+def newly_waiting(before: states.PodState | None, state: states.PodState,
+                  reason: str) -> list[str]:
+    """Return the containers that wait for that reason since ``before``."""
+    return sorted(_waiting(state, reason)
+                  - (_waiting(before, reason) if before else set()))
+
+
+def _waiting(state: states.PodState, reason: str) -> set[str]:
+    return {status['name']
+            for status in state.init_containers + state.containers
+            if (status['state'].get('waiting') or {}).get('reason')
+            == reason}
+
+
 def _status(view: views.View, spec: dict) -> dict:
     found = view.seen.newest(spec['name'])
     status = {'name': spec['name'], 'image': spec.get('image', ''),

@@ -91,10 +91,14 @@ def back_off(seconds: float, pod: dict, name: str) -> str:
     """Return the kubelet's words for a container that waits."""
     minutes, rest = divmod(int(seconds), 60)
     length = f'{minutes}m{rest}s' if minutes else f'{rest}s'
-    metadata = pod['metadata']
     return (f'back-off {length} restarting failed container={name} '
-            f'pod={metadata["name"]}_{metadata["namespace"]}'
-            f'({metadata["uid"]})')
+            f'pod={pod_name(pod)}')
+
+
+def pod_name(pod: dict) -> str:
+    """Return a pod's name as the kubelet writes it in messages."""
+    metadata = pod['metadata']
+    return f'{metadata["name"]}_{metadata["namespace"]}({metadata["uid"]})'
 
 
 def timestamp(nanoseconds: int) -> str:

@@ -26,6 +26,7 @@ from zun_vk import exceptions
 from zun_vk.compute import decide
 from zun_vk.compute import model
 from zun_vk.compute import report
+from zun_vk.compute import statuses
 from zun_vk.compute.volumes import volumes as volumes_module
 from zun_vk.compute.work import background as background_module
 from zun_vk.compute.work import fetcher as fetcher_module
@@ -202,6 +203,12 @@ class Worker:
             for status in (*state.init_containers, *state.containers)}
         self._save(pod)
         self._publish(state)
+        for name in report.newly_waiting(before, state,
+                                         statuses.CRASH_LOOP):
+            self._record(pod).event(
+                background_module.WARNING, 'BackOff',
+                f'Back-off restarting failed container {name} in pod '
+                f'{statuses.pod_name(pod.told.pod)}', name)
 
     def _state(self, pod: pod_module.Pod,
                seen: model.Seen) -> states.PodState:

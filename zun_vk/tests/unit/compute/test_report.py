@@ -297,6 +297,20 @@ class TestPodState(base.BaseTestCase):
         told = self._told(tiny.Host(tiny.pod(tiny.container('a'))))
         self.assertEqual(('', False), (told.sandbox, told.sandbox_ready))
 
+    def test_it_says_which_containers_begin_to_wait(self):
+        host = _host(tiny.container('a'), tiny.container('b'))
+        before = self._told(host)
+        for _ in range(2):
+            host.exit('b', 1)
+            host.settle()
+        told = self._told(host)
+        self.assertEqual(['b'], report.newly_waiting(
+            before, told, 'CrashLoopBackOff'))
+        self.assertEqual(['b'], report.newly_waiting(
+            None, told, 'CrashLoopBackOff'))
+        self.assertEqual([], report.newly_waiting(
+            told, told, 'CrashLoopBackOff'))
+
     def test_it_says_how_the_pod_ended(self):
         host = _host()
         host.end(5, 'DeadlineExceeded')

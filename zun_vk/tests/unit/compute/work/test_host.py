@@ -70,6 +70,8 @@ class HostTestCase(oslotest.base.BaseTestCase):
             1, status['lastState']['terminated']['exitCode'])
         self.assertIn('back-off 10s restarting failed container=main',
                       status['state']['waiting']['message'])
+        wait.wait_for(lambda: 'BackOff' in self.host.reasons(uid),
+                      'it is told as an event')
 
     def test_init_containers_come_first_and_in_order(self):
         uid = self.host.run(pod(initContainers=[{'name': 'one'},
