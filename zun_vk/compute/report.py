@@ -200,10 +200,13 @@ def _explain(view: views.View, spec: dict, status: dict) -> None:
 
 
 def _kept(view: views.View, name: str) -> dict | None:
-    """Return the state of a crash loop while the container is started."""
-    state = (view.memory.reported.get(name) or {}).get('state') or {}
-    if name in view.memory.starting and (
-            (state.get('waiting') or {}).get('reason')
+    """Return the state of a crash loop until another container is made."""
+    before = view.memory.reported.get(name) or {}
+    state = before.get('state') or {}
+    found = view.seen.newest(name)
+    if found is not None and (
+            before.get('containerID') == view.full_id(found)
+            and (state.get('waiting') or {}).get('reason')
             == statuses.CRASH_LOOP):
         return state
     return None

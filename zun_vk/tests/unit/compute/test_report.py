@@ -176,9 +176,17 @@ class TestWaiting(base.BaseTestCase):
             host.settle()
         self.assertEqual(('waiting', 'CrashLoopBackOff'), _state(host))
         host.now += 10
+        self.assertEqual(('waiting', 'CrashLoopBackOff'), _state(host))
         host.memory.starting.add('main')
         self.assertEqual(('waiting', 'CrashLoopBackOff'), _state(host))
         self.assertEqual(1, _last(host)['exitCode'])
+        host.memory.starting.clear()
+        host.settle()
+        self.assertEqual(('running', None), _state(host))
+        host.wait(5)
+        host.exit('main', 1)
+        host.memory.backoff.clear()
+        self.assertEqual(('terminated', 'Error'), _state(host))
 
     def test_what_is_not_started_again_does_not_wait(self):
         host = _host(policy='OnFailure', inits=[tiny.container('i1')])
