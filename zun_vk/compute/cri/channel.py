@@ -41,8 +41,9 @@ _OPTIONS = (
     ('grpc.absolute_max_metadata_size', _METADATA_BYTES),
     # A runtime that was restarted is found again within two seconds.
     ('grpc.initial_reconnect_backoff_ms', 100),
-    ('grpc.min_reconnect_backoff_ms', 100),
     ('grpc.max_reconnect_backoff_ms', 2000),
+    # This is in truth how long connecting may take, on a busy host too.
+    ('grpc.min_reconnect_backoff_ms', 10000),
     # Go's servers refuse the path of a socket as the name of a host.
     ('grpc.default_authority', 'localhost'),
     ('grpc.enable_http_proxy', 0),

@@ -9,8 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import contextlib
+import socket
 import threading
 
+import fixtures
 import grpc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -246,6 +249,44 @@ class ErrorsTestCase(ClientTestCase):
         self.fake.execs = lambda *_: (output, b'', 0)
         self.assertEqual(
             output, self.runtime.exec_sync(container, ['x'], 9).stdout)
+
+
+class BusyTestCase(ClientTestCase):
+
+    def test_a_runtime_that_is_slow_to_greet_is_waited_for(self):
+        """A host under load was given a tenth of a second for that."""
+        path = f'{self.useFixture(fixtures.TempDir()).path}/slow'
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen()
+        relay = threading.Thread(target=self._relay_late, args=(listener,))
+        relay.start()
+        runtime = client.Runtime(f'unix://{path}')
+        self.assertEqual('containerd', runtime.version().runtime_name)
+        runtime.close()
+        relay.join(10)
+        self.assertFalse(relay.is_alive())
+
+    def _relay_late(self, listener):
+        threading.Event().wait(0.4)
+        near, _ = listener.accept()
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(str(self.fake.socket))
+        back = threading.Thread(target=_pump, args=(far, near))
+        back.start()
+        _pump(near, far)
+        back.join(10)
+        near.close()
+        far.close()
+
+
+def _pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 class EventsTestCase(base.BaseTestCase):
