@@ -118,7 +118,7 @@ class LifeTestCase(HostedTestCase):
         self.delete(pod, 5)
         wait_for(lambda: self.host.told('end_pod')[-1]['grace'] <= 5,
                  'the shorter one told', 4)
-        self.host.obedient = True
+        self.host.exit(pod, 137)
         self.wait_pod(pod, lambda seen: seen is None, 'gone')
 
     def test_a_pod_that_is_deleted_by_force_leaves_no_capsule(self):
@@ -216,7 +216,7 @@ class TrustTestCase(HostedTestCase):
         pod = self.running_pod()
         self.agent.fence.close()
         self.assertRaises(
-            exceptions.Unavailable, self.host.call, self.node_name,
+            exceptions.RemoteError, self.host.call, self.node_name,
             'get_pod', uid=pod['metadata']['uid'], host=self.host.name,
             capsule=self.capsule(pod).uuid, addresses=[])
         self.agent.fence.open_until(float('inf'))
