@@ -30,8 +30,9 @@ import typing
 from zun_vk.rpc import fields
 
 VERSION = 1
-#: Kubernetes bounds a Secret to 1 MiB; a pod may have several.
-MAX_BYTES = 16 * 1024 ** 2
+#: Kubernetes bounds a Secret to 1 MiB; a pod may have several. RabbitMQ 4
+#: takes 16 MiB in a message, in which quotes are escaped once more.
+MAX_BYTES = 10 * 1024 ** 2
 MAX_VOLUMES = 256
 MAX_FILES = 4096
 MAX_CREDENTIALS = 256

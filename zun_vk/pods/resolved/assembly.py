@@ -39,6 +39,8 @@ _LEFT_OUT = (*_CONTAINERS, 'ephemeralContainers')
 _PULL_SECRETS = 'FailedToRetrieveImagePullSecret'
 # Of all bytes, what containers with their environments may take.
 _CONTAINERS_SHARE = 0.5
+# Beside these: as much as one Secret may hold.
+_CREDENTIAL_BYTES = 1024 ** 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +174,23 @@ def _credentials(secrets: Mapping[str, kube_objects.Secret | None]
             'Unable to retrieve some image pull secrets '
             f'({", ".join(missing)}); attempting to pull the image may not '
             'succeed.')))
-    return tuple(found[:payload.MAX_CREDENTIALS]), notes
+    used = _first(found)
+    if len(used) < len(found):
+        notes.append(environment.Note(_PULL_SECRETS, (
+            f'Only the first {len(used)} of {len(found)} credentials in image '
+            'pull secrets are used: the others are too many or too large.')))
+    return used, notes
+
+
+def _first(found: list[payload.Credential]
+           ) -> tuple[payload.Credential, ...]:
+    """Return as many credentials as may be sent."""
+    left = _CREDENTIAL_BYTES
+    for index, credential in enumerate(found[:payload.MAX_CREDENTIALS]):
+        left -= sum(map(len, dataclasses.astuple(credential)))
+        if left < 0:
+            return tuple(found[:index])
+    return tuple(found[:payload.MAX_CREDENTIALS])
 
 
 def _refresh_after(material: volumes.Material) -> float:

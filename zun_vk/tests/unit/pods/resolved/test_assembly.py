@@ -120,9 +120,10 @@ class ContainersTestCase(AssembleTestCase):
         made = self._assemble(*(
             strategies.container(f'c{number}', envFrom=[
                 {'configMapRef': {'name': 'big'}}]) for number in range(12)))
-        self.assertEqual([f'c{number}' for number in (8, 9, 10, 11)],
+        # Half of the whole is theirs.
+        self.assertEqual([f'c{number}' for number in range(5, 12)],
                          list(made.container_errors))
-        self.assertIn('more than', made.container_errors['c8'])
+        self.assertIn('more than', made.container_errors['c5'])
 
 
 class VolumesTestCase(AssembleTestCase):
@@ -151,9 +152,9 @@ class VolumesTestCase(AssembleTestCase):
         made = self._assemble(volumes=[
             {'name': f'v{number}', 'secret': {'secretName': f's{number}'}}
             for number in range(20)])
-        self.assertEqual(12, len(made.volumes))
-        self.assertEqual(8, len(made.volume_errors))
-        self.assertIn('volume "v12"', made.volume_errors[0])
+        self.assertEqual(7, len(made.volumes))
+        self.assertEqual(13, len(made.volume_errors))
+        self.assertIn('volume "v7"', made.volume_errors[0])
         self.assertLessEqual(payload.size(made), payload.MAX_BYTES)
 
     def test_it_is_renewed_when_the_first_token_must_be(self):
@@ -208,6 +209,17 @@ class SurroundingsTestCase(AssembleTestCase):
                 f'r{number}': {} for number in range(1000)}).encode()})}}
         self.assertEqual(payload.MAX_CREDENTIALS,
                          len(self._assemble().credentials))
+        self.assertIn('256 of 1000', self.notes[-1].message)
+
+    def test_credentials_are_bounded_in_size(self):
+        entries = {f'r{number}': {'password': 'x' * 60_000}
+                   for number in range(16)}
+        self.more = {'pull_secrets': {name: objects.Secret(
+            'kubernetes.io/dockercfg', {
+                '.dockercfg': json.dumps(entries).encode()})
+            for name in 'ab'}}
+        self.assertEqual(17, len(self._assemble().credentials))
+        self.assertIn('17 of 32', self.notes[-1].message)
 
     def test_no_repr_has_a_value(self):
         self.more = {'pull_secrets': {'one': objects.Secret(
