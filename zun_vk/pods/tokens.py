@@ -42,6 +42,9 @@ _MOST_SECONDS = 24 * 3600
 _SPREAD = 10.0
 # Seconds until the next attempt where one could not be renewed.
 _RETRY = 60.0
+# Seconds overdue after which nobody asks for it any more: a host asks for
+# each of its pods every minute.
+_UNUSED = 3600.0
 _MAX_ENTRIES = 65536
 _MAX_LENGTH = 65536
 
@@ -106,12 +109,6 @@ class Tokens:
         self._hold(key, fresh, now)
         return fresh
 
-    def forget(self, uid: str) -> None:
-        """Drop the tokens of a pod that is gone."""
-        with self._lock:
-            for key in [key for key in self._held if key.uid == uid]:
-                del self._held[key]
-
     def _ask(self, pod: dict, key: _Key, now: float) -> Token:
         metadata = pod['metadata']
         answer = self._client.create_token(
@@ -139,7 +136,8 @@ class Tokens:
     def _hold(self, key: _Key, token: Token, now: float) -> None:
         with self._lock:
             for old in [each for each, held in self._held.items()
-                        if now >= held.expires_at]:
+                        if now >= min(held.expires_at,
+                                      held.refresh_at + _UNUSED)]:
                 del self._held[old]
             if len(self._held) >= _MAX_ENTRIES:
                 del self._held[next(iter(self._held))]

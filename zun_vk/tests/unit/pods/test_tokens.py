@@ -132,22 +132,14 @@ class TokensTestCase(base.BaseTestCase):
             error = self.assertRaises(exceptions.Unavailable, self._get)
             self.assertNotIn('s3cr3t', str(error))
 
-    def test_a_pod_that_is_gone_is_forgotten(self):
-        self._get()
-        self._get('vault')
-        self.tokens.forget('somebody else')
-        self._get()
-        self.assertEqual(2, self._count())
-        self.tokens.forget(self.pod['metadata']['uid'])
-        self._get()
-        self.assertEqual(3, self._count())
-
-    def test_what_has_expired_is_not_kept(self):
-        for number in range(3):
-            self._get(pod=strategies.pod(uid=f'pod-{number}'))
-        self.clock.now += 3600
-        self._get()
-        self.assertEqual(1, len(self.tokens._held))
+    def test_what_has_expired_or_nobody_asks_for_is_not_kept(self):
+        for seconds, later in ((3600, 3600), (10 ** 8, 25 * 3600)):
+            for number in range(3):
+                self._get(seconds=seconds,
+                          pod=strategies.pod(uid=f'pod-{number}'))
+            self.clock.now += later
+            self._get()
+            self.assertEqual(1, len(self.tokens._held))
 
     def test_no_repr_and_no_log_shows_one(self):
         made = self._get()
