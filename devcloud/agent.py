@@ -19,8 +19,6 @@ a certificate that kube-controller-manager signs.
 
 from collections.abc import Sequence
 from pathlib import Path
-import select
-import socket
 
 from devcloud import capsule_driver
 from devcloud import commands
@@ -38,7 +36,6 @@ from devcloud import web
 from devcloud import worker
 
 NAME = 'agent'
-READY = b'READY=1'
 
 
 def configuration(where: paths.Paths, keys: pki.Pki,
@@ -90,22 +87,16 @@ class Agent:
         self._supervisor = supervisor
         self._kubectl = kubectl
 
-    def server(self, extra: Sequence[Path] = (),
-               health: servers.Health | None = None) -> servers.Server:
+    def server(self, extra: Sequence[Path] = ()) -> servers.Server:
         """The agent as one of the servers; health is the node's."""
         files = [self._where.etc / 'zun-vk.conf', *extra]
         return servers.Server(
             NAME,
             (str(worker.programs(self._where) / 'zun-vk-agent'),
              *(f'--config-file={path}' for path in files)),
-            health or (lambda: node_ready(self._keys)),
+            lambda: node_ready(self._keys),
             after=('zun-api', 'placement', 'neutron', 'kube-apiserver'),
-            env={'NOTIFY_SOCKET': str(self._socket_path)}, seconds=60,
-            stop_seconds=12)
-
-    @property
-    def _socket_path(self) -> Path:
-        return self._where.run / 'agent-notify.sock'
+            seconds=60, stop_seconds=12, notifies=True)
 
     def prepare(self) -> None:
         """Its environment, configuration and rights."""
@@ -135,20 +126,7 @@ class Agent:
             if not path.is_file():
                 raise errors.DevcloudError(f'{path} is not a file')
         self.prepare()
-        self._socket_path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-            notified.bind(str(self._socket_path))
-
-            def ready() -> str:
-                if select.select([notified], [], [], 0)[0]:
-                    words = notified.recv(4096)
-                    return '' if READY in words.split(b'\n') else 'starting'
-                return 'not ready yet'
-
-            try:
-                self._supervisor.start(self.server(extra, ready))
-            finally:
-                self._socket_path.unlink(missing_ok=True)
+        self._supervisor.start(self.server(extra))
         return True
 
     def stop(self) -> bool:

@@ -13,7 +13,9 @@
 
 from collections.abc import Callable
 from collections.abc import Container
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 from dataclasses import dataclass
 from dataclasses import field
 import os
@@ -30,6 +32,8 @@ from devcloud import web
 
 # '' when the server is well, else what is wrong in a few words
 Health = Callable[[], str]
+# What a server tells systemd
+READY = b'READY=1'
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Server:
     :param seconds: how long it may take until it is healthy
     :param stop_seconds: how long it may take to end after SIGTERM
     :param outlived: what it started goes on when it ends, as containers do
+    :param notifies: it tells systemd when it has started, so health need
+        not be asked then
     """
 
     name: str
@@ -51,6 +57,7 @@ class Server:
     seconds: float = 90
     stop_seconds: float = 8
     outlived: bool = False
+    notifies: bool = False
 
 
 def http_health(peer: web.Peer | Callable[[], web.Peer], path: str,
@@ -134,18 +141,48 @@ class Supervisor:
                     f'{server.name}: port {port} of {settings.HOST} is taken '
                     'by a program that the devcloud did not start')
         log = self.where.log(server.name)
-        self.processes.start(
-            server.name, server.command, log,
-            {**base_environment(), **server.env}, self.where.state)
-        if not self._healthy_within(server, server.seconds):
-            raise self._failure(server, log)
+        with self._notified(server) as (env, ready):
+            self.processes.start(
+                server.name, server.command, log,
+                {**base_environment(), **server.env, **env},
+                self.where.state)
+            if not self._healthy_within(server, server.seconds, ready):
+                raise self._failure(server, log)
 
-    def _healthy_within(self, server: Server, seconds: float) -> bool:
+    @contextlib.contextmanager
+    def _notified(self, server: Server
+                  ) -> Iterator[tuple[dict[str, str], Health]]:
+        """What makes a server tell us that it is ready, and whether it did.
+
+        It must not reach the systemd of the machine either way.
+        """
+        if not server.notifies:
+            yield {}, server.health
+            return
+        path = self.where.run / f'{server.name}-notify.sock'
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.bind(str(path))
+            ours.setblocking(False)
+            heard = []
+
+            def ready() -> str:
+                with contextlib.suppress(BlockingIOError):
+                    heard.extend(ours.recv(4096).split(b'\n'))
+                return '' if READY in heard else 'not ready yet'
+
+            try:
+                yield {'NOTIFY_SOCKET': str(path)}, ready
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _healthy_within(self, server: Server, seconds: float,
+                        health: Health | None = None) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.processes.pid(server.name) is None:
                 return False
-            if not server.health():
+            if not (health or server.health)():
                 return True
             if self.abort.wait(0.15):
                 raise errors.Aborted(f'{server.name}: interrupted')

@@ -87,4 +87,4 @@ def server(where: paths.Paths, host: str) -> servers.Server:
         lambda: containerd.health(where, host),
         after=('zun-vk programs', 'rabbitmq',
                hosts.named('containerd', host)),
-        stop_seconds=12)
+        stop_seconds=12, notifies=True)

@@ -11,6 +11,7 @@
 # under the License.
 import os
 import socket
+import sys
 import threading
 
 from devcloud import errors
@@ -51,6 +52,19 @@ class SupervisorTestCase(base.TestCase):
             errors.LoggedFailure, self.supervisor.start,
             self.server('exec sleep 60', lambda: 'feels bad', seconds=0.3))
         self.assertIn('feels bad', str(error))
+
+    def test_who_tells_systemd_is_well_once_it_has_told(self):
+        script = ('import os, socket, time; '
+                  's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); '
+                  's.connect(os.environ["NOTIFY_SOCKET"]); '
+                  's.send(b"STATUS=soon\\nREADY=1"[:{}]); time.sleep(60)')
+        command = f"exec {sys.executable} -c '{script}'"
+        self.assertRaises(
+            errors.LoggedFailure, self.supervisor.start,
+            self.server(command.format(5), notifies=True, seconds=1))
+        self.supervisor.stop(self.server(''))
+        self.supervisor.start(self.server(command.format(99), notifies=True))
+        self.assertEqual([], list(self.where.run.glob('*.sock')))
 
     def test_waiting_ends_when_all_is_given_up(self):
         self.abort.set()
