@@ -14,6 +14,6 @@
 ``tools/conformance`` is the command. Flow: the programs are built and the
 tests listed (programs, listing), the skip file says which are left out and
 why (skips), the images are made and put on the hosts (images), the rest is
-run (running) while each result is shown (listener), and what came out is
+run (running) while each result is shown (watching), and what came out is
 written down with the causes (results).
 """

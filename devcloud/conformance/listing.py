@@ -27,8 +27,9 @@ from devcloud import errors
 from devcloud.conformance import programs
 
 LABEL = 'NodeConformance'
-# In a test's text, [such] words are its labels and features
-_WORD = re.compile(r'\s*\[[^\]]*\]')
+# [Such] words of a test's text are labels; but [sig-node], who keeps it,
+# tells areas of one name apart
+_WORD = re.compile(r'\s*\[(?!sig-)[^\]]*\]')
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Test:
     """One test.
 
     :param name: its whole text, as Ginkgo matches it with a focus
-    :param area: its outermost container: "Pods", "Container Runtime"
+    :param area: its outermost container: "[sig-node] Container Runtime"
     :param where: file and line, below the Kubernetes tree
     """
 

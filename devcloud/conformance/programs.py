@@ -31,7 +31,7 @@ from devcloud import paths
 
 # Program: how go makes it, and of which package
 PACKAGES = {
-    'e2e.test': (('test', '-c'), 'k8s.io/kubernetes/test/e2e'),
+    'e2e.test': (('test', '-c', '-vet=off'), 'k8s.io/kubernetes/test/e2e'),
     'ginkgo': (('build',), 'github.com/onsi/ginkgo/v2/ginkgo'),
     'agnhost': (('build',), 'k8s.io/kubernetes/test/images/agnhost'),
     'nnp': (('build',), 'k8s.io/kubernetes/test/images/nonewprivs'),

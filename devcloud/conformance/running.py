@@ -12,8 +12,8 @@
 """Runs the tests: ginkgo with several processes, and a limit to its time.
 
 Ginkgo shares the tests out among its processes and runs those that must be
-alone at the end. What it prints goes into a log; results are heard while it
-runs and read from its report when it has ended. It is asked to end before it
+alone at the end. What it prints goes into a log, and is watched for results;
+what counts is its report, when it has ended. It is asked to end before it
 is forced: a test that is interrupted cleans up.
 """
 
@@ -25,14 +25,16 @@ import os
 from pathlib import Path
 import signal
 import subprocess
+import threading
 import time
+from typing import IO
 
 from devcloud import errors
 from devcloud import progress
-from devcloud.conformance import listener
 from devcloud.conformance import listing
 from devcloud.conformance import programs
 from devcloud.conformance import results
+from devcloud.conformance import watching
 
 SUITE = 'Kubernetes e2e suite'
 # Seconds that ginkgo has after its limit, and after a signal, to clean up
@@ -59,19 +61,15 @@ def focus(test: listing.Test) -> str:
 
 
 def command(built: programs.Programs, tests: Iterable[listing.Test],
-            options: Options, kubeconfig: Path, url: str) -> list[str]:
-    """What is run.
-
-    :param url: where results are posted to
-    """
+            options: Options, kubeconfig: Path) -> list[str]:
+    """What is run."""
     return [
         str(built.path('ginkgo')), f'--procs={options.procs}', '--no-color',
-        '--silence-skips', f'--timeout={options.minutes * 60:.0f}s',
+        '-v', '--silence-skips', f'--timeout={options.minutes * 60:.0f}s',
         f'--output-dir={options.folder}', '--json-report=ginkgo.json',
-        '--poll-progress-after=0',
         *(f'--focus={focus(test)}' for test in tests),
         str(built.path('e2e.test')), '--', f'--kubeconfig={kubeconfig}',
-        '--provider=skeleton', f'--progress-report-url={url}',
+        '--provider=skeleton',
         # The virtual node has no daemons of the cluster
         '--minStartupPods=0', '--allowed-not-ready-nodes=0']
 
@@ -82,11 +80,11 @@ class Run:
     def __init__(self, built: programs.Programs, tests: list[listing.Test],
                  options: Options, screen: progress.Screen):
         self._built = built
-        self._tests = {flat(test.name): test for test in tests}
+        self._tests = tests
         self._options = options
         self._screen = screen
-        # Results that were heard; written by the listener's one callback
-        self._heard: dict[str, bool] = {}
+        # Whether a test passed, by name; written by the watching thread
+        self._seen: dict[str, bool] = {}
 
     @property
     def log(self) -> Path:
@@ -104,35 +102,27 @@ class Run:
         :raises errors.LoggedFailure: not one ran
         """
         self.report.unlink(missing_ok=True)
-        with listener.Listener(self._hear) as posts:
-            words = command(self._built, self._tests.values(),
-                            self._options, kubeconfig, posts.url)
-            self._follow(words, environment)
+        self._follow(command(self._built, self._tests, self._options,
+                             kubeconfig), environment)
         found, problem = self._read()
-        for test in self._tests.values():
+        for test in self._tests:
             if test.name not in found:
                 found[test.name] = self._guess(test)
         if all(each.outcome == results.NOT_RUN for each in found.values()):
             raise errors.LoggedFailure(problem or 'no test ran', self.log)
         return found
 
-    def _hear(self, name: str, passed: bool) -> None:
-        if not (test := self._tests.get(flat(name))):
-            return
-        self._heard[test.name] = passed
-        done, failed = len(self._heard), list(
-            self._heard.values()).count(False)
-        self._screen.say(f'{done}/{len(self._tests)} ({failed} failed) '
-                         f'{"passed" if passed else "FAILED"}: {test.title}')
-
     def _follow(self, words: list[str],
                 environment: Mapping[str, str]) -> None:
         deadline = time.monotonic() + self._options.minutes * 60 + GRACE
-        with open(self.log, 'wb') as output:
-            child = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, cwd=self._options.folder,
-                env={**os.environ, **environment}, start_new_session=True)
+        child = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, cwd=self._options.folder,
+            env={**os.environ, **environment}, start_new_session=True)
+        # It ends when the last process that writes has ended
+        watcher = threading.Thread(target=self._watch, args=(child.stdout,),
+                                   name='ginkgo output', daemon=True)
+        watcher.start()
         try:
             child.wait(deadline - time.monotonic())
         except subprocess.TimeoutExpired:
@@ -141,6 +131,23 @@ class Run:
             self._screen.say('interrupted: the running tests clean up')
         finally:
             end(child)
+            watcher.join(GRACE)
+
+    def _watch(self, output: IO[bytes]) -> None:
+        watcher = watching.Watcher(self._tests)
+        with open(self.log, 'wb') as log, output:
+            for line in output:
+                log.write(line)
+                log.flush()
+                if seen := watcher.take(line.decode(errors='replace')):
+                    self._tell(*seen)
+
+    def _tell(self, test: listing.Test, passed: bool) -> None:
+        self._seen[test.name] = passed
+        failed = list(self._seen.values()).count(False)
+        self._screen.say(
+            f'{len(self._seen)}/{len(self._tests)} ({failed} failed) '
+            f'{"passed" if passed else "FAILED"}: {test.title}')
 
     def _read(self) -> tuple[dict[str, results.Result], str]:
         try:
@@ -151,17 +158,12 @@ class Run:
 
     def _guess(self, test: listing.Test) -> results.Result:
         """What is known of a test that the report does not have."""
-        passed = self._heard.get(test.name)
+        passed = self._seen.get(test.name)
         outcome = {None: results.NOT_RUN, True: results.PASSED,
                    False: results.FAILED}[passed]
         cause = (f'see {self.log}',) if passed is False else ()
         return results.Result(test.name, test.area, test.where, outcome,
                               cause=cause)
-
-
-def flat(name: str) -> str:
-    """A name with single spaces: posted ones may have more."""
-    return ' '.join(name.split())
 
 
 def end(child: subprocess.Popen) -> None:

@@ -23,8 +23,8 @@ class ListingTestCase(base.TestCase):
         test = listing.test_of(spec)
         self.assertEqual('[sig-node] Pods should run [Conformance]',
                          test.name)
-        self.assertEqual('Pods', test.area)
-        self.assertEqual('Pods should run', test.title)
+        self.assertEqual('[sig-node] Pods', test.area)
+        self.assertEqual('[sig-node] Pods should run', test.title)
         self.assertEqual('test/e2e/common/node/pods.go:208', test.where)
 
     def test_labels_of_all_levels_count(self):

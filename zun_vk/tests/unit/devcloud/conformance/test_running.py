@@ -12,31 +12,31 @@
 import json
 import re
 import sys
-import threading
 from unittest import mock
-import urllib.request
 
 from devcloud import commands
 from devcloud import errors
 from devcloud import progress
-from devcloud.conformance import listener
 from devcloud.conformance import listing
 from devcloud.conformance import programs
 from devcloud.conformance import results
 from devcloud.conformance import running
+from devcloud.conformance import watching
 from zun_vk.tests.unit.devcloud.conformance import base
 
-# Stands in for ginkgo: posts what it is told, writes a report, ends
+# Stands in for ginkgo: prints what it is told, writes a report, ends
 GINKGO = '''
-import json, sys, urllib.request
-url = [word for word in sys.argv if 'progress-report-url' in word][0]
-for message in {posts!r}:
-    urllib.request.urlopen(urllib.request.Request(
-        url.partition('=')[2], json.dumps({{'msg': message}}).encode()))
+for line in {lines!r}:
+    print(line)
 if {report!r}:
+    import json
     open('ginkgo.json', 'w').write(json.dumps({report!r}))
 print('said by ginkgo')
 '''
+
+
+PASSED_ONE = ['• [1.484 seconds]', '[X] one [sig-node, Conformance]']
+FAILED_TWO = ['• [FAILED] [0.1 seconds]', '[X] [It] two [sig-node]']
 
 
 def tests(*names):
@@ -53,8 +53,8 @@ class RunTestCase(base.TestCase):
         self.folder.mkdir()
         self.screen = mock.create_autospec(progress.Screen, instance=True)
 
-    def run_tests(self, names, posts=(), report=None):
-        text = GINKGO.format(posts=list(posts), report=report)
+    def run_tests(self, names, lines=(), report=None):
+        text = GINKGO.format(lines=list(lines), report=report)
         path = self.built.path('ginkgo')
         path.write_text(f'#!{sys.executable}\n{text}')
         path.chmod(0o755)
@@ -64,31 +64,33 @@ class RunTestCase(base.TestCase):
 
     def test_the_report_is_what_counts(self):
         found = self.run_tests(
-            ['Pods one', 'Pods two'],
-            ['PASSED Pods one', 'FAILED Pods two'],
-            base.report(base.spec('Pods', 'one'), base.spec(
-                'Pods', 'two', state='failed',
+            ['[X] one', '[X] two'], [*PASSED_ONE, *FAILED_TWO],
+            base.report(base.spec('[X]', 'one'), base.spec(
+                '[X]', 'two', state='failed',
                 Failure={'Message': 'no'})))
         self.assertEqual(
-            {'Pods one': results.PASSED, 'Pods two': results.FAILED},
+            {'[X] one': results.PASSED, '[X] two': results.FAILED},
             {name: each.outcome for name, each in found.items()})
-        self.assertEqual(('no',), found['Pods two'].cause)
+        self.assertEqual(('no',), found['[X] two'].cause)
 
     def test_each_result_is_shown_when_it_is_there(self):
-        self.run_tests(['Pods one', 'Pods [X] two'],
-                       ['PASSED Pods one', 'FAILED Pods  [X] two',
-                        'Test Suite completed', 'PASSED another'],
-                       base.report())
+        self.run_tests(['[X] one', '[X] two'], [*PASSED_ONE, *FAILED_TWO])
         self.assertEqual(
-            ['1/2 (0 failed) passed: Pods one',
-             '2/2 (1 failed) FAILED: Pods two'],
+            ['1/2 (0 failed) passed: one', '2/2 (1 failed) FAILED: two'],
             [call.args[0] for call in self.screen.say.call_args_list])
 
-    def test_without_a_report_what_was_heard_counts(self):
-        found = self.run_tests(['a', 'b', 'c'], ['PASSED a', 'FAILED b'])
+    def test_without_a_report_what_was_seen_counts(self):
+        found = self.run_tests(['[X] one', '[X] two', '[X] three'],
+                               [*PASSED_ONE, *FAILED_TWO])
         self.assertEqual(
             [results.PASSED, results.FAILED, results.NOT_RUN],
-            [found[name].outcome for name in 'abc'])
+            [found[f'[X] {name}'].outcome
+             for name in ('one', 'two', 'three')])
+
+    def test_what_it_printed_is_in_the_log(self):
+        self.run_tests(['[X] one'], PASSED_ONE)
+        self.assertIn('said by ginkgo\n',
+                      (self.folder / 'ginkgo.log').read_text())
 
     def test_an_old_report_is_not_taken_for_the_new(self):
         (self.folder / 'ginkgo.json').write_text(json.dumps(
@@ -120,7 +122,7 @@ class CommandTestCase(base.TestCase):
         built = programs.Programs(self.where, commands.Commands(), {})
         words = running.command(
             built, tests('a', 'b'), running.Options(4, 1.5, self.tmp),
-            self.tmp / 'kubeconfig', 'http://here/')
+            self.tmp / 'kubeconfig')
         at = words.index('--')
         self.assertEqual(str(built.path('e2e.test')), words[at - 1])
         self.assertIn('--procs=4', words[:at])
@@ -128,28 +130,39 @@ class CommandTestCase(base.TestCase):
         self.assertEqual(
             2, len([word for word in words[:at] if '--focus=' in word]))
         self.assertIn(f'--kubeconfig={self.tmp}/kubeconfig', words[at:])
-        self.assertIn('--progress-report-url=http://here/', words[at:])
 
 
-class ListenerTestCase(base.TestCase):
+class WatcherTestCase(base.TestCase):
 
-    def post(self, url, data):
-        return urllib.request.urlopen(urllib.request.Request(url, data),
-                                      timeout=10).status
+    def setUp(self):
+        super().setUp()
+        self.one, self.two = tests('[X] one [Slow]', '[X] two')
+        self.watcher = watching.Watcher([self.one, self.two])
 
-    def test_what_is_no_message_is_refused_and_not_heard(self):
-        heard = mock.Mock(spec=())
-        with listener.Listener(heard) as posts:
-            for data in (b'', b'[', b'[]'):
-                error = self.assertRaises(urllib.error.HTTPError, self.post,
-                                          posts.url, data)
-                error.close()
-            self.assertEqual(200, self.post(posts.url, b'{"msg": "PASSED"}'))
-            self.assertEqual(200, self.post(posts.url, b'{}'))
-        heard.assert_not_called()
+    def take(self, *lines):
+        taken = [self.watcher.take(f'{line}\n') for line in lines]
+        return [each for each in taken if each]
 
-    def test_it_ends_its_thread(self):
-        with listener.Listener(mock.Mock(spec=())):
-            pass
-        self.assertNotIn('listener', [
-            thread.name for thread in threading.enumerate()])
+    def test_several_processes_tell_the_test_after_the_result(self):
+        self.assertEqual(
+            [(self.two, False), (self.one, True)],
+            self.take('-----', '• [FAILED] [300.018 seconds]',
+                      '[X] [It] two [X, NodeConformance]', 'file.go:1',
+                      '  [X] two [X]', '-----', '• [0.028 seconds]',
+                      '[X] one [Slow] [X, NodeConformance]', '-----'))
+
+    def test_one_process_tells_the_test_before_it_begins(self):
+        self.assertEqual(
+            [(self.one, True), (self.two, False)],
+            self.take('-----', '[X] one [Slow] [X]', 'file.go:1', '  STEP',
+                      '• [0.1 seconds]', '-----', '[X] two [X]', 'file.go:2',
+                      '• [TIMEDOUT] [9.5 seconds]', '[X] two [X]'))
+
+    def test_what_the_suite_does_is_no_result(self):
+        self.assertEqual([], self.take(
+            '[ReportBeforeSuite] PASSED [0.000 seconds]', '', '••••',
+            '• [0.1 seconds]', '[Y] another [Y]'))
+
+    def test_a_test_that_skips_itself_neither_passed_nor_failed(self):
+        self.assertEqual([], self.take(
+            'S [SKIPPED] [0.1 seconds]', '[X] two [X]', 'file.go:2'))
