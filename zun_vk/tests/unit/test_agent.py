@@ -39,7 +39,7 @@ class AgentBase(cloud_base.CloudTestCase):
                 ('agent', 'state_path', f'{self.kube.directory}/state'),
                 ('kubernetes', 'node_identity', 'kubeconfig'),
                 ('tenants', 'default_project', self.cloud.project),
-                ('pods', 'workers', 3)):
+                ('pods', 'workers', 3), ('pods', 'capsule_runtime', 'rest')):
             self.conf.set_override(name, value, group=section)
         handler = signal.getsignal(signal.SIGHUP)
         self.addCleanup(signal.signal, signal.SIGHUP, handler)

@@ -54,6 +54,7 @@ class AgentProgramTestCase(base.BaseTestCase):
                     dir=self.kube.directory)},
                 'kubernetes': {'kubeconfig': self.kubeconfig,
                                'timeout': '2'},
+                'DEFAULT': {'transport_url': 'rabbit://bus:5672/'},
                 'node': {}, 'pods': {}, 'metrics': {},
                 'tenants': {'default_project': self.cloud.project},
                 'zun': dict(login), 'placement': dict(login),
@@ -136,6 +137,18 @@ class AgentProgramTestCase(base.BaseTestCase):
     def test_an_unknown_runtime_is_named(self):
         self._fails('[pods] capsule_runtime', 'nothing',
                     pods={'capsule_runtime': 'nothing'})
+
+    def test_a_bus_that_is_missing_or_is_none_is_named(self):
+        for url in (None, 'no-bus://'):
+            self._fails('[DEFAULT] transport_url',
+                        DEFAULT={'transport_url': url})
+
+    def test_who_has_stock_zun_needs_no_bus(self):
+        self.kube.api.answers.append(
+            http.Response(200, {'metadata': {'uid': 'u'}}))
+        self.assertEqual(0, self._main(
+            pods={'capsule_runtime': 'rest'},
+            DEFAULT={'transport_url': None}))
 
     def test_a_metrics_port_in_use_is_named(self):
         taken = socket.create_server(('127.0.0.1', 0))
