@@ -38,6 +38,24 @@ PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 PASSWD = ('root:x:0:0:root:/root:/bin/sh\n'
           'nobody:x:65534:65534:nobody:/home:/bin/false\n')
 GROUP = 'root:x:0:\nnogroup:x:65534:\n'
+# Whatever these are in an image, everybody may write to them
+OPEN = ('tmp', 'uploads')
+# busybox' shell does what the tests' scripts ask of bash
+BASH = b'#!/bin/sh\nexec /bin/sh "$@"\n'
+# Of curl the tests use: URL, and options that wget has under other names
+CURL = b'''#!/bin/sh
+seconds=60
+while [ $# -gt 0 ]; do
+    case $1 in
+    --max-time | -m) seconds=$2; shift ;;
+    --connect-timeout) shift ;;
+    -*) ;;
+    *) url=$1 ;;
+    esac
+    shift
+done
+exec wget -q -O - -T "$seconds" "$url"
+'''
 E2E = 'registry.k8s.io/e2e-test-images'
 # As test/utils/image/manifest.go of Kubernetes has them
 PAUSE = 'registry.k8s.io/pause:3.10.2'
@@ -68,6 +86,7 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     user: str = ''
     files: Mapping[str, File] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
     busybox: bool = True
 
 
@@ -85,7 +104,8 @@ def for_kubernetes(programs: Path) -> list[Image]:
         'agnhost-2': File('agnhost'),
         'localhost.crt': File(programs / 'localhost.crt'),
         'localhost.key': File(programs / 'localhost.key'),
-        'uploads/.keep': File(b''),
+        'bin/bash': File(BASH, 0o755),
+        'usr/bin/curl': File(CURL, 0o755),
         'etc/passwd': File(
             f'{PASSWD}user-defined-in-image:x:1000:1000::'
             '/home:/bin/sh\n'.encode()),
@@ -98,9 +118,9 @@ def for_kubernetes(programs: Path) -> list[Image]:
         Image(PAUSE, entrypoint=('/pause',), user='65535:65535',
               files={'pause': File(programs / 'pause', 0o755)},
               busybox=False),
-        Image(AGNHOST, ('pause',), ('/agnhost',), files=agnhost),
-        Image(f'{E2E}/agnhost:2.55', ('pause',), ('/agnhost',),
-              files=agnhost),
+        *(Image(name, ('pause',), ('/agnhost',), files=agnhost,
+                folders=('uploads',))
+          for name in (AGNHOST, f'{E2E}/agnhost:2.55')),
         Image(f'{E2E}/busybox:1.37.0-1', ('sh',)),
         Image(f'{E2E}/nonroot:1.5', ('sh',), user='1234'),
         Image(f'{E2E}/nonewprivs:1.4', ('nnp',), files={
@@ -133,7 +153,7 @@ def layer(files: Mapping[str, File], folders: Iterable[str] = ()) -> bytes:
         for folder in folders:
             entry = tarfile.TarInfo(folder)
             entry.type = tarfile.DIRTYPE
-            entry.mode = 0o1777 if folder == 'tmp' else 0o755
+            entry.mode = 0o1777 if folder in OPEN else 0o755
             archive.addfile(entry)
         for name, file in files.items():
             add(archive, name, file)
@@ -196,8 +216,8 @@ def _make(where: paths.Paths, image: Image) -> Path:
                      f'{_key(image)}.tar')
     if not path.exists():
         layers = [layer(busybox(), FOLDERS)] if image.busybox else []
-        if image.files:
-            layers.append(layer(image.files))
+        if image.files or image.folders:
+            layers.append(layer(image.files, image.folders))
         new = path.with_suffix('.new')
         new.write_bytes(archive(image, layers))
         new.rename(path)

@@ -132,7 +132,7 @@ class Conformance:
         cloud, args = self._cloud, self._args
         if cloud.pid('kube-apiserver') is None:
             cloud.up()
-        session.provide_images(cloud, self._built, self._screen)
+        session.provide_images(cloud, self._screen)
         options = running.Options(args.procs, args.minutes, self._folder)
         run = running.Run(self._built, due, options, self._screen)
         with session.agent(cloud, self._folder):

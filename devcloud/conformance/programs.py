@@ -11,10 +11,9 @@
 # under the License.
 """The programs of the tests, built once from the Go module proxy.
 
-e2e.test has the tests, ginkgo runs it in several processes, the others are
-what the test images are made of. The versions are those of
-devcloud/kubernetes/go.mod; the build takes a few minutes of all processors
-and is kept in the cache.
+e2e.test has the tests, ginkgo runs it in several processes. The versions are
+those of devcloud/kubernetes/go.mod; the build takes a few minutes of all
+processors and is kept in the cache.
 """
 
 from collections.abc import Mapping
@@ -22,22 +21,16 @@ import fcntl
 import os
 from pathlib import Path
 import shutil
-import subprocess
 
 from devcloud import binaries
 from devcloud import commands
-from devcloud import errors
 from devcloud import paths
 
 # Program: how go makes it, and of which package
 PACKAGES = {
     'e2e.test': (('test', '-c', '-vet=off'), 'k8s.io/kubernetes/test/e2e'),
     'ginkgo': (('build',), 'github.com/onsi/ginkgo/v2/ginkgo'),
-    'agnhost': (('build',), 'k8s.io/kubernetes/test/images/agnhost'),
-    'nnp': (('build',), 'k8s.io/kubernetes/test/images/nonewprivs'),
 }
-# What agnhost serves HTTPS with, as the published image has it
-CERTIFICATES = ('localhost.crt', 'localhost.key')
 
 
 class Programs:
@@ -54,13 +47,12 @@ class Programs:
         self.log = where.cache / 'log' / 'e2e-build.log'
 
     def path(self, name: str) -> Path:
-        """Where a program, or one of CERTIFICATES, is."""
+        """Where a program is."""
         return self.folder / name
 
     def complete(self) -> bool:
         """Whether all are there. The folder appears in one piece."""
-        return all(self.path(name).exists()
-                   for name in (*PACKAGES, *CERTIFICATES))
+        return all(self.path(name).exists() for name in PACKAGES)
 
     def ensure(self) -> None:
         """Have all.
@@ -87,18 +79,5 @@ class Programs:
                 (go, *words, *binaries.BUILD, '-o', new / name, package),
                 self.log, cwd=binaries.MODULE,
                 env=binaries.BUILD_ENVIRONMENT)
-        for name in CERTIFICATES:
-            shutil.copyfile(self._sources(go) / name, new / name)
         shutil.rmtree(self.folder, ignore_errors=True)
         new.rename(self.folder)
-
-    def _sources(self, go: str) -> Path:
-        """Where Go keeps the files that agnhost's image has."""
-        done = subprocess.run(
-            [go, 'list', '-mod=readonly', '-f', '{{.Dir}}',
-             f'{PACKAGES["agnhost"][1]}/porter'], capture_output=True,
-            text=True, cwd=binaries.MODULE, timeout=120,
-            env={**os.environ, **binaries.BUILD_ENVIRONMENT})
-        if done.returncode:
-            raise errors.DevcloudError(f'go list: {done.stderr.strip()}')
-        return Path(done.stdout.strip())

@@ -24,18 +24,16 @@ from devcloud import errors
 from devcloud import paths
 from devcloud import progress
 from devcloud.conformance import images
-from devcloud.conformance import programs
 
 CONFIGURATION = '[node]\ntaint =\n'
 
 
-def provide_images(cloud: api.Devcloud, built: programs.Programs,
-                   screen: progress.Screen) -> None:
+def provide_images(cloud: api.Devcloud, screen: progress.Screen) -> None:
     """Have the images on every host; quick where they are there.
 
     :raises errors.DevcloudError: one could not be put there
     """
-    made = images.make(cloud.paths, built)
+    made = images.make(cloud.paths)
     known = cloud.paths.state / 'conformance' / 'images'
     there = known.read_text().split('\n') if known.exists() else []
     # A host that is added later gets them from the cloud

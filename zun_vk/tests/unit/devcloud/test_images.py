@@ -12,6 +12,7 @@
 import gzip
 import io
 import json
+import subprocess
 import tarfile
 
 from devcloud import errors
@@ -119,6 +120,15 @@ class ArchiveTestCase(base.TestCase):
         for name in names:
             self.assertEqual(name, str(references.parse(name)))
 
+    def test_agnhost_is_found_under_both_its_names(self):
+        image = next(each for each in own_images.for_kubernetes(self.tmp)
+                     if each.name == own_images.AGNHOST)
+        self.assertEqual('agnhost', image.files['agnhost-2'].source)
+        files = self.read(own_images.layer(
+            {}, [*image.folders, 'other']))
+        self.assertEqual(0o1777, files['uploads'][0].mode)
+        self.assertEqual(0o755, files['other'][0].mode)
+
     def test_what_is_no_archive_is_refused_by_name(self):
         path = self.tmp / 'it.tar'
         store = images.Images(self.where)
@@ -130,3 +140,15 @@ class ArchiveTestCase(base.TestCase):
             self.assertIn(str(path), str(error))
         self.assertRaises(errors.DevcloudError, store.push, reference,
                           self.tmp / 'missing')
+
+    def test_curl_takes_the_options_that_the_tests_give(self):
+        wget = self.program(self.tmp / 'bin', 'wget', 'echo "$@"')
+        script = self.tmp / 'curl'
+        script.write_bytes(own_images.CURL)
+        done = subprocess.run(
+            ['sh', script, '-g', '-q', '-s', '--max-time', '15',
+             '--connect-timeout', '1', 'http://1.2.3.4:80/x?y=1&z=2'],
+            env={'PATH': f'{wget.parent}:/bin:/usr/bin'}, text=True,
+            capture_output=True, check=True)
+        self.assertEqual('-q -O - -T 15 http://1.2.3.4:80/x?y=1&z=2\n',
+                         done.stdout)
