@@ -31,12 +31,12 @@ OPTS: list[cfg.Opt] = [
              '(unix:///run/crio/crio.sock).'),
     cfg.StrOpt(
         'pod_root',
-        default='/var/lib/zun-vk/pods', regex='^/.+',
+        default='/var/lib/zun-vk-compute/pods', regex='^/.+',
         help='Where emptyDir volumes on disk and the files of pods are '
              'kept, a directory for each pod.'),
     cfg.StrOpt(
         'log_root',
-        default='/var/log/zun-vk/pods', regex='^/.+',
+        default='/var/log/zun-vk-compute/pods', regex='^/.+',
         help='Where the runtime writes the logs of containers. What is in '
              'there belongs to zun-vk-compute: no other kubelet of the host '
              'may use it.'),
