@@ -14,7 +14,7 @@
 
 source "$ZUN_VK_DIR/devstack/lib/zun-vk"
 
-if is_service_enabled zun-vk-agent; then
+if is_service_enabled zun-vk-agent zun-vk-compute; then
     case "$1:${2:-}" in
         stack:pre-install)
             # System packages: devstack installs files/bindep.txt itself.
@@ -25,14 +25,14 @@ if is_service_enabled zun-vk-agent; then
             install_zun_vk
             ;;
         stack:post-config)
+            # zun.conf has been made in this phase too, and before: the
+            # plugin requires Zun's. zun-compute starts in a later one.
             echo_summary "Configuring zun-vk"
-            create_zun_vk_accounts
             configure_zun_vk
             ;;
         stack:extra)
-            # Zun starts in this phase too, and before: the plugin requires it.
+            # Zun starts in this phase too, and before.
             echo_summary "Starting zun-vk"
-            configure_zun_vk_kubernetes
             start_zun_vk
             ;;
         stack:test-config)

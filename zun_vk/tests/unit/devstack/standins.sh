@@ -29,7 +29,7 @@ DEST=$WORK/dest
 DATA_DIR=$WORK/data
 STACK_USER=$(id -un)
 HOST_IP=192.0.2.10
-SERVICE_HOST=$HOST_IP
+SERVICE_HOST=${SERVICE_HOST:-$HOST_IP}
 KEYSTONE_SERVICE_URI=http://192.0.2.10/identity
 REGION_NAME=RegionOne
 SERVICE_PASSWORD='s3cr%t=$1 [x]'
@@ -38,7 +38,10 @@ SERVICE_DOMAIN_NAME=Default
 SSL_BUNDLE_FILE=$WORK/ca-bundle.pem
 ENABLE_DEBUG_LOG_LEVEL=True
 ENABLED_SERVICES=${ENABLED_SERVICES-key,placement-api,zun-api,zun-compute}
+ZUN_CONF=$WORK/zun.conf
 ZUN_VK_CONF_DIR=$WORK/etc/zun-vk
+ZUN_VK_RUN_DIR=$WORK/run
+ZUN_VK_CAPSULE_RUNTIME=${ZUN_VK_CAPSULE_RUNTIME:-}
 ZUN_VK_ADMIN_KUBECONFIG=$WORK/admin.conf
 ZUN_VK_KUBECONFIG=${ZUN_VK_KUBECONFIG:-}
 PATH=$WORK/bin:$PATH
@@ -112,6 +115,19 @@ function iniset {
     ' "$1" > "$WORK/ini.new"
     cat "$WORK/ini.new" > "$1"
     $xtrace
+}
+
+# iniget FILE SECTION OPTION
+function iniget {
+    awk -v "header=[$2]" -v "option=$3" '
+        /^\[/ { inside = $0 == header }
+        inside && $1 == option { sub(/^[^=]*= */, ""); print }
+    ' "$1"
+}
+
+function iniset_rpc_backend {
+    called iniset_rpc_backend "$1"
+    iniset "$2" DEFAULT transport_url "rabbit://stackrabbit:s3cr-bus@$HOST_IP/"
 }
 
 function setup_logging {

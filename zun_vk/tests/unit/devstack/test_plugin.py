@@ -22,11 +22,13 @@ import tempfile
 
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_messaging import opts as messaging_opts
 from oslotest import base
 import yaml
 
 from zun_vk.cloud import sessions
 from zun_vk.conf import opts
+from zun_vk.rpc import bus
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -43,6 +45,13 @@ case "$*" in
     *"get certificatesigningrequest"*) echo -n Q0VSVElGSUNBVEU= ;;
 esac
 exit ${KUBECTL_EXIT:-0}
+'''
+CRICTL = r'''#!/bin/bash
+echo "crictl $*" >> "$WORK/calls"
+case "$*" in
+    *" pods "*) printf '%s\n' sandbox-1 sandbox-2 ;;
+esac
+exit ${CRICTL_EXIT:-0}
 '''
 OPENSSL = r'''#!/bin/bash
 while [ $# -gt 0 ]; do
@@ -66,9 +75,12 @@ class PluginTestCase(base.BaseTestCase):
         (self.work / 'admin.conf').write_text('the admin of the cluster')
         self.program('openssl', OPENSSL)
         self.program('kubectl', KUBECTL)
+        self.zun_conf = self.work / 'zun.conf'
+        self.zun_conf.write_text('[DEFAULT]\ncapsule_driver = cri\n')
         self.conf = self.work / 'etc' / 'zun-vk' / 'zun-vk.conf'
         self.kubeconfig = self.work / 'etc' / 'zun-vk' / 'kubeconfig'
         self.unit = self.work / 'devstack@zun-vk-agent.service'
+        self.host_unit = self.work / 'devstack@zun-vk-compute.service'
 
     def program(self, name, text):
         path = self.work / 'bin' / name
@@ -92,16 +104,21 @@ class PluginTestCase(base.BaseTestCase):
         lines = (self.work / 'calls').read_text().splitlines()
         return [line for line in lines if line.startswith(prefix)]
 
-    def options(self):
+    def options(self, path=None):
         # [DEFAULT] is a section like the others to oslo.config.
         parser = configparser.ConfigParser(interpolation=None,
                                            default_section='none')
-        parser.read(self.conf)
+        parser.read(path or self.conf)
         return parser
 
+    def capsule_driver(self):
+        return self.options(self.zun_conf)['DEFAULT']['capsule_driver']
+
     def parsed(self):
-        """Return the configuration as the agent reads it."""
+        """Return the configuration as the services read it."""
         conf = cfg.ConfigOpts()
+        for group, options in messaging_opts.list_opts():
+            conf.register_opts(options, group=group)
         opts.register_all(conf)
         logging.register_options(conf)
         conf(['--config-file', str(self.conf)])
@@ -124,7 +141,7 @@ class TestStack(PluginTestCase):
         self.stack()
         starts = [line for line in self.calls() if line.startswith(
             ('==', 'setup_develop', 'create_service_user', 'run_process'))]
-        binary = '/usr/local/bin/zun-vk-agent'
+        programs, file = '/usr/local/bin', f'--config-file {self.conf}'
         self.assertEqual(
             ['== stack:pre-install',
              '== stack:install',
@@ -132,7 +149,9 @@ class TestStack(PluginTestCase):
              '== stack:post-config',
              'create_service_user zun-vk admin',
              '== stack:extra',
-             f'run_process zun-vk-agent {binary} --config-file {self.conf}',
+             f'run_process zun-vk-compute {programs}/zun-vk-compute {file} '
+             'root root',
+             f'run_process zun-vk-agent {programs}/zun-vk-agent {file}',
              '== stack:test-config'],
             starts)
 
@@ -162,8 +181,8 @@ class TestStack(PluginTestCase):
             self.assertEqual(
                 expected, {key: conf[section][key] for key in expected})
 
-    def test_every_option_is_one_of_the_agents(self):
-        self.stack(ENABLED_SERVICES='key,zun-api,tls-proxy')
+    def test_every_option_is_one_of_ours(self):
+        self.stack(ENABLED_SERVICES='key,zun-api,zun-compute,tls-proxy')
         conf = self.parsed()
         for section in ('zun', 'placement', 'neutron'):
             sessions.ServiceAccess(conf, section)
@@ -208,12 +227,119 @@ class TestStack(PluginTestCase):
         self.stack()
         self.assertNotIn('stale', self.conf.read_text())
 
-    def test_a_disabled_agent_is_left_alone(self):
-        self.stack(*STACK, 'unstack', 'clean',
-                   ENABLED_SERVICES='key,-zun-vk-agent')
+    def test_what_is_disabled_is_left_alone(self):
+        self.stack(*STACK, 'unstack', 'clean', ENABLED_SERVICES=(
+            'key,zun-compute,-zun-vk-agent,-zun-vk-compute'))
         self.assertEqual([], self.calls('setup_develop'))
         self.assertEqual([], self.calls('kubectl'))
         self.assertFalse(self.conf.exists())
+        self.assertEqual('cri', self.capsule_driver())
+
+
+class TestHost(PluginTestCase):
+
+    SUBNODE = {'SERVICE_HOST': '192.0.2.1', 'ENABLED_SERVICES': 'zun-compute',
+               'ZUN_VK_KUBECONFIG': '/nonexistent/kubeconfig'}
+
+    def test_the_driver_is_set_before_zun_compute_starts(self):
+        self.stack('stack:pre-install', 'stack:install', 'stack:post-config')
+        self.assertEqual('zun_vk', self.capsule_driver())
+
+    def test_a_host_says_where_its_runtime_and_its_files_are(self):
+        self.stack(ZUN_VK_RUNTIME_ENDPOINT='unix:///run/crio/crio.sock')
+        options = self.options()
+        self.assertEqual('unix:///run/crio/crio.sock',
+                         options['compute']['runtime_endpoint'])
+        kept = f'{self.work}/data/zun-vk-compute'
+        self.assertEqual(f'{kept}/pods', options['compute']['pod_root'])
+        self.assertEqual(f'{kept}/logs', options['compute']['log_root'])
+        self.assertEqual(f'{self.work}/run', options['compute']['run_root'])
+
+    def test_a_host_has_the_name_that_zun_gives_it(self):
+        self.stack()
+        self.assertNotIn('host', self.options()['compute'])
+        self.zun_conf.write_text(
+            '[compute]\nhost = other\n[DEFAULT]\nhost = host-7\n')
+        self.stack()
+        self.assertEqual('host-7', self.options()['compute']['host'])
+
+    def test_agent_and_host_have_zuns_message_bus(self):
+        self.stack()
+        self.assertEqual(['iniset_rpc_backend zun-vk'],
+                         self.calls('iniset_rpc_backend'))
+        self.assertTrue(bus.Bus(self.parsed()))
+        self.assertEqual('compute', self.options()['pods']['capsule_runtime'])
+
+    def test_a_subnode_runs_a_host_and_no_agent(self):
+        self.stack(**self.SUBNODE)
+        self.assertTrue(self.host_unit.exists())
+        self.assertFalse(self.unit.exists())
+        self.assertEqual([], self.calls('create_service_user'))
+        self.assertEqual([], self.calls('get_or_create_project'))
+        self.assertEqual([], self.calls('kubectl'))
+        self.assertEqual('zun_vk', self.capsule_driver())
+        self.assertEqual({'DEFAULT', 'compute'},
+                         set(self.options().sections()))
+
+    def test_a_host_without_zun_is_an_error(self):
+        self.zun_conf.unlink()
+        result = self.run_phases(*STACK, **self.SUBNODE)
+        self.assertEqual(1, result.returncode)
+        self.assertIn('zun.conf is missing', result.stderr)
+        self.assertFalse(self.host_unit.exists())
+
+    def test_without_hosts_the_runtime_is_rest(self):
+        self.stack(ENABLED_SERVICES='key,zun-api')
+        self.assert_rest()
+
+    def test_a_disabled_host_service_leaves_zun_as_it_is(self):
+        self.stack(ENABLED_SERVICES='key,zun-compute,-zun-vk-compute')
+        self.assert_rest()
+
+    def test_the_runtime_rest_needs_no_host_service(self):
+        self.stack(ZUN_VK_CAPSULE_RUNTIME='rest')
+        self.assert_rest()
+
+    def assert_rest(self):
+        self.assertEqual('rest', self.options()['pods']['capsule_runtime'])
+        self.assertNotIn('transport_url', self.options()['DEFAULT'])
+        self.assertEqual([], self.calls('run_process zun-vk-compute'))
+        self.assertEqual('cri', self.capsule_driver())
+
+    def test_a_controller_can_be_told_that_its_hosts_are_elsewhere(self):
+        self.stack(ENABLED_SERVICES='key,zun-api',
+                   ZUN_VK_CAPSULE_RUNTIME='compute')
+        self.assertEqual('compute', self.options()['pods']['capsule_runtime'])
+        self.assertIn('transport_url', self.options()['DEFAULT'])
+        self.assertFalse(self.host_unit.exists())
+
+    def test_unstack_leaves_the_containers_running(self):
+        self.program('crictl', CRICTL)
+        self.stack(**self.SUBNODE)
+        self.stack('unstack', **self.SUBNODE)
+        self.assertFalse(self.host_unit.exists())
+        self.assertEqual([], self.calls('crictl'))
+
+    def test_clean_removes_our_pods_and_what_they_have(self):
+        self.program('crictl', CRICTL)
+        kept = self.work / 'data' / 'zun-vk-compute' / 'pods'
+        secret = self.work / 'run' / 'volumes'
+        for failing in ('0', '1'):
+            self.stack(**self.SUBNODE)
+            kept.mkdir(parents=True)
+            secret.mkdir(parents=True)
+            self.stack('unstack', 'clean', CRICTL_EXIT=failing,
+                       **self.SUBNODE)
+            self.assertFalse(kept.parent.exists())
+            self.assertFalse(secret.parent.exists())
+            self.assertFalse(self.conf.exists())
+        crictl = 'crictl --runtime-endpoint unix:///run/containerd/'
+        self.assertEqual(
+            [f'{crictl}containerd.sock {rest}' for rest in (
+                'pods --quiet --label '
+                'zun.openstack.org/managed-by=zun-vk-compute',
+                'rmp --force sandbox-1', 'rmp --force sandbox-2')] * 2,
+            self.calls('crictl'))
 
 
 class TestCluster(PluginTestCase):
@@ -294,6 +420,7 @@ class TestUnstackAndClean(PluginTestCase):
         self.stack('unstack', 'clean')
         self.assertFalse(self.conf.parent.exists())
         self.assertFalse(keys.parent.exists())
+        self.assertFalse(self.host_unit.exists())
         kubectl = f'kubectl --kubeconfig {self.work}/admin.conf'
         delete = f'{kubectl} --request-timeout 10s delete --ignore-not-found'
         rbac = f'{self.work}/dest/zun-vk/etc/kubernetes/rbac.yaml'
