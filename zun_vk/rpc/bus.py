@@ -109,9 +109,10 @@ class Bus:
         conf.register_opts(metrics.oslo_messaging_metrics, group=_METRICS)
         try:
             self._transport = messaging.get_rpc_transport(conf)
-        except (messaging.DriverLoadFailure,
-                messaging.InvalidTransportURL) as error:
-            # Not the error's words: they show the password.
+        except (messaging.DriverLoadFailure, messaging.InvalidTransportURL,
+                ValueError) as error:
+            # Not the error's words: they show the password, and where it has
+            # a slash a part of it is taken for the port.
             raise exceptions.ConfigError(
                 '[DEFAULT] transport_url', 'it names no message bus '
                 f'({type(error).__name__})') from None

@@ -94,8 +94,9 @@ class BusTestCase(oslotest.base.BaseTestCase):
                           timeout=0.1, left=1, right=1)
 
     def test_a_bad_url_is_named_without_its_password(self):
-        error = self.assertRaises(
-            exceptions.ConfigError, bus.Bus,
-            self._with_url('nosuch://user:hunter2@host/'))
-        self.assertIn('[DEFAULT] transport_url', str(error))
-        self.assertNotIn('hunter2', str(error))
+        for url in ('nosuch://user:hunter2@host/',
+                    'rabbit://user:hunter2/x@host/'):
+            error = self.assertRaises(
+                exceptions.ConfigError, bus.Bus, self._with_url(url))
+            self.assertIn('[DEFAULT] transport_url', str(error))
+            self.assertNotIn('hunter2', str(error))
