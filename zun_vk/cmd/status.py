@@ -12,7 +12,9 @@
 """zun-vk-status: says whether this host is ready for the installed version.
 
 Reads the configuration and the files it names, and asks no service: it can
-run before an upgrade, beside an agent of the old version. Exit codes are
+run before an upgrade, beside an agent of the old version. It is for the
+machines of agents; one that is a host only has nothing to say for most of
+it, and zun-vk-compute checks its own options when it starts. Exit codes are
 those of oslo.upgradecheck: 0 success, 1 warning, 2 failure, 255 where it
 could not check.
 """
@@ -30,6 +32,7 @@ from zun_vk.cloud import sessions
 from zun_vk.conf import opts
 from zun_vk.kube import client as kube_client
 from zun_vk.pods.runtimes import base
+from zun_vk.rpc import bus
 
 PROJECT = 'zun-vk'
 _GOOD = upgradecheck.Result(upgradecheck.Code.SUCCESS)
@@ -75,13 +78,38 @@ class Checks(upgradecheck.UpgradeCommands):
         """The capsule runtime is installed."""
         return _tried(lambda: base.find(self._conf))
 
+    def _bus(self) -> upgradecheck.Result:
+        """The message bus is named, where the runtime needs one.
+
+        Nothing connects to it.
+        """
+        try:
+            if not base.find(self._conf).on_hosts:
+                return _GOOD
+        except exceptions.ConfigError:
+            # Told by the check of the runtime.
+            return _GOOD
+        result = _tried(lambda: bus.Bus(self._conf).close())
+        if result is _GOOD and not _is_set(self._conf, 'transport_url'):
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                '[DEFAULT] transport_url is not set: no host will be found '
+                'but by a message bus on this machine')
+        return result
+
     _upgrade_checks = (
         ('Options', _options),
         ('Kubernetes credentials', _kubernetes),
         ('Kubernetes credentials are private', _privacy),
         ('OpenStack credentials', _openstack),
         ('Capsule runtime', _runtime),
+        ('Message bus', _bus),
     )
+
+
+def _is_set(conf: cfg.ConfigOpts, option: str) -> bool:
+    location = conf.get_location(option)
+    return location is not None and location.location.is_user_controlled
 
 
 def _tried(call: typing.Callable[[], object]) -> upgradecheck.Result:

@@ -46,6 +46,7 @@ class StatusTestCase(base.BaseTestCase):
         self.kubeconfig.write_text(json.dumps(KUBECONFIG))
         self.kubeconfig.chmod(0o600)
         self.sections = {
+            'DEFAULT': {'transport_url': 'rabbit://u:not-for-logs@bus/'},
             'kubernetes': {'kubeconfig': self.kubeconfig},
             'zun': dict(AUTH), 'placement': dict(AUTH),
             'neutron': dict(AUTH)}
@@ -74,7 +75,7 @@ class StatusTestCase(base.BaseTestCase):
     def test_a_good_configuration_passes(self):
         code, checks = self.check()
         self.assertEqual(SUCCESS, code, checks)
-        self.assertEqual(5, len(checks))
+        self.assertEqual(6, len(checks))
 
     def test_a_value_of_the_wrong_type_fails(self):
         self.sections['pods'] = {'workers': 'many'}
@@ -104,6 +105,22 @@ class StatusTestCase(base.BaseTestCase):
     def test_a_runtime_that_is_not_installed_fails(self):
         self.sections['pods'] = {'capsule_runtime': 'other'}
         self.assert_fails('Capsule runtime', FAILURE, 'other')
+
+    def test_a_bus_that_is_none_fails(self):
+        for url in ('amqp-like://u:not-for-logs@bus/',
+                    'rabbit://u:not-for-logs@bus:port/'):
+            self.sections['DEFAULT']['transport_url'] = url
+            self.assert_fails('Message bus', FAILURE,
+                              '[DEFAULT] transport_url')
+
+    def test_a_bus_that_nobody_named_is_warned_of(self):
+        self.sections['DEFAULT'] = {}
+        self.assert_fails('Message bus', WARNING, 'transport_url')
+
+    def test_the_runtime_rest_needs_no_bus(self):
+        self.sections['DEFAULT'] = {}
+        self.sections['pods'] = {'capsule_runtime': 'rest'}
+        self.assertEqual(SUCCESS, self.check()[0])
 
     def test_a_missing_file_is_one_line(self):
         error = io.StringIO()
