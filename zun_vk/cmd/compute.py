@@ -13,10 +13,14 @@
 
 # ruff: noqa: I001
 
+import os
 import sys
 
 # What is not there cannot be used by mistake.
 sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
+
+# Its core writes to standard error what our own errors say as well.
+os.environ.setdefault('GRPC_VERBOSITY', 'NONE')
 
 from oslo_service import backend  # noqa: E402
 

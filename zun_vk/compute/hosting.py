@@ -126,6 +126,7 @@ class Hosting:
             LOG.warning('Capsule %s is gone in Zun and ends', uuid)
             self._pods.delete(uuid, None)
         self._missed = set(absent)
+        self._pods.confirm()
 
     def _run(self, wire: dict) -> None:
         try:

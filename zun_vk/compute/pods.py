@@ -53,7 +53,7 @@ class Pods:
         self._lock = threading.Lock()  # guards the dicts below
         self._pods: dict[str, pod_module.Pod] = {}
         self._by_capsule: dict[str, str] = {}
-        self._restored = False
+        self._confirmed = False
 
     def restore(self) -> None:
         """Take up the pods that were recorded before."""
@@ -65,8 +65,6 @@ class Pods:
                           error)
                 continue
             self._add(pod)
-        with self._lock:
-            self._restored = True
 
     def run(self, capsule: pod_module.Capsule,
             payload: payload_module.PodPayload | None) -> None:
@@ -134,9 +132,17 @@ class Pods:
             return list(self._pods.values())
 
     def known(self) -> set[str] | None:
-        """Return the UIDs of all pods; None before they were taken up."""
+        """Return the UIDs of all pods; None before Zun has confirmed them.
+
+        Without records, as after a tmpfs was lost, only Zun knows them.
+        """
         with self._lock:
-            return set(self._pods) if self._restored else None
+            return set(self._pods) if self._confirmed else None
+
+    def confirm(self) -> None:
+        """Take note that all pods that Zun has here are known."""
+        with self._lock:
+            self._confirmed = True
 
     def states(self, node: str | None = None) -> list[states.PodState]:
         """Return what was last told of pods.

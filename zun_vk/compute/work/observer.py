@@ -16,6 +16,7 @@ cannot change and are kept, so that a look costs two lists and a status for
 each container that may change.
 """
 
+import dataclasses
 import os
 import threading
 
@@ -24,14 +25,9 @@ from zun_vk.compute import logs
 from zun_vk.compute import model
 from zun_vk.compute.cri import client as cri
 from zun_vk.compute.cri import cri_pb2
+from zun_vk.compute.cri import seen
 from zun_vk.compute.volumes import volumes as volumes_module
 from zun_vk.compute.work import pod as pod_module
-
-_STATES = {
-    cri_pb2.CONTAINER_CREATED: model.ContainerState.CREATED,
-    cri_pb2.CONTAINER_RUNNING: model.ContainerState.RUNNING,
-    cri_pb2.CONTAINER_EXITED: model.ContainerState.EXITED,
-}
 
 
 class Observer:
@@ -63,11 +59,7 @@ class Observer:
                      for each in self._runtime.sandboxes(labels)]
         containers = [self._container(pod, each)
                       for each in self._runtime.containers(labels)]
-        return model.Seen(
-            tuple(sorted(sandboxes, reverse=True,
-                         key=lambda each: (each.attempt, each.created_at))),
-            tuple(sorted(filter(None, containers), reverse=True,
-                         key=lambda each: (each.attempt, each.created_at))))
+        return seen.seen(sandboxes, filter(None, containers))
 
     def pid(self, pod: pod_module.Pod) -> int:
         """Return a process of the pod's ready sandbox; 0 where none is.
@@ -86,20 +78,13 @@ class Observer:
             self._exited.pop(pod.uid, None)
 
     def _sandbox(self, listed: cri_pb2.PodSandbox) -> model.SeenSandbox:
-        ready = listed.state == cri_pb2.SANDBOX_READY
-        addresses: tuple[str, ...] = ()
-        if ready:
-            network = self._status(listed.id).status.network
-            addresses = tuple(filter(None, (
-                network.ip, *(each.ip for each in network.additional_ips))))
-        else:
+        found = seen.sandbox(listed)
+        if not found.ready:
             with self._lock:
                 self._sandboxes.pop(listed.id, None)
-        return model.SeenSandbox(
-            listed.id, listed.metadata.attempt, ready, listed.created_at,
-            addresses, listed.labels.get(model.LABEL_UID, ''),
-            listed.labels.get(model.LABEL_CAPSULE, ''),
-            listed.runtime_handler)
+            return found
+        return dataclasses.replace(found, addresses=seen.addresses(
+            self._status(listed.id).status.network))
 
     def _status(self, sandbox: str) -> cri.SandboxStatus:
         with self._lock:
@@ -123,32 +108,14 @@ class Observer:
         except exceptions.RuntimeNotFound:
             # Removed since the list was made.
             return None
-        seen = self._seen(pod, listed, status)
-        if seen.state is model.ContainerState.EXITED:
+        found = seen.container(status, listed.pod_sandbox_id)
+        if found.state is model.ContainerState.EXITED:
+            found = dataclasses.replace(
+                found, message=self._last_words(pod, status)
+                or found.message)
             with self._lock:
-                self._exited.setdefault(pod.uid, {})[seen.id] = seen
-        return seen
-
-    def _seen(self, pod: pod_module.Pod, listed: cri_pb2.Container,
-              status: cri_pb2.ContainerStatus) -> model.SeenContainer:
-        name, attempt = status.metadata.name, status.metadata.attempt
-        state = _STATES.get(status.state, model.ContainerState.UNKNOWN)
-        message = status.message
-        if state is model.ContainerState.EXITED:
-            message = self._last_words(pod, status) or message
-        user = None
-        if status.user.HasField('linux'):
-            linux = status.user.linux
-            user = model.User(linux.uid, linux.gid,
-                              tuple(linux.supplemental_groups))
-        return model.SeenContainer(
-            status.id, name, attempt, state, status.created_at,
-            status.started_at, status.finished_at, status.exit_code,
-            status.reason, message,
-            status.image.user_specified_image or status.image.image,
-            status.image_id, status.image_ref, listed.pod_sandbox_id,
-            pod.uid, status.annotations.get(model.ANNOTATION_SPEC_HASH, ''),
-            status.log_path, user)
+                self._exited.setdefault(pod.uid, {})[found.id] = found
+        return found
 
     def _last_words(self, pod: pod_module.Pod,
                     status: cri_pb2.ContainerStatus) -> str:
