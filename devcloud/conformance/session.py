@@ -17,6 +17,7 @@ without it meanwhile. The images are put on the hosts and stay there.
 
 from collections.abc import Iterator
 import contextlib
+import json
 from pathlib import Path
 
 from devcloud import api
@@ -26,6 +27,7 @@ from devcloud import progress
 from devcloud.conformance import images
 
 CONFIGURATION = '[node]\ntaint =\n'
+NODE = f'/api/v1/nodes/{api.NODE}'
 
 
 def provide_images(cloud: api.Devcloud, screen: progress.Screen) -> None:
@@ -47,7 +49,9 @@ def provide_images(cloud: api.Devcloud, screen: progress.Screen) -> None:
 
 @contextlib.contextmanager
 def agent(cloud: api.Devcloud, folder: Path) -> Iterator[None]:
-    """Have the agent run without a taint; then as before.
+    """Have the node, and its agent, without a taint; then as before.
+
+    The agent leaves a taint that is there to the cluster's admin, who is us.
 
     :raises errors.DevcloudError: it did not start, or its node is not Ready
     """
@@ -59,8 +63,29 @@ def agent(cloud: api.Devcloud, folder: Path) -> Iterator[None]:
         cloud.start_agent([extra])
         if problem := cloud.node_problem():
             raise errors.DevcloudError(problem)
-        yield
+        with untainted(cloud):
+            yield
     finally:
         cloud.stop_agent()
         if ran:
             cloud.start_agent()
+
+
+@contextlib.contextmanager
+def untainted(cloud: api.Devcloud) -> Iterator[None]:
+    """Have no taints on the node; then those again that were there.
+
+    :raises errors.DevcloudError: the API server refuses
+    """
+    before = cloud.kubernetes().must('GET', NODE).json()['spec'].get('taints')
+    _set_taints(cloud, None)
+    try:
+        yield
+    finally:
+        _set_taints(cloud, before)
+
+
+def _set_taints(cloud: api.Devcloud, taints: list[dict] | None) -> None:
+    cloud.kubernetes().must(
+        'PATCH', NODE, json.dumps({'spec': {'taints': taints}}).encode(),
+        {'Content-Type': 'application/merge-patch+json'})

@@ -149,7 +149,7 @@ def _state(view: views.View, found: model.SeenContainer) -> dict:
             before.get('containerID') == view.full_id(found)
             and 'running' in (before.get('state') or {})):
         return statuses.lost(_NOT_FOUND)
-    return statuses.waiting(statuses.CREATING)
+    return _not_yet(view)
 
 
 def _last(view: views.View, found: model.SeenContainer) -> dict:

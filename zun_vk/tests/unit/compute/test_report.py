@@ -142,6 +142,15 @@ class TestWaiting(base.BaseTestCase):
         host.memory.waiting['main'] = model.Words('RunContainerError', 'no')
         self.assertEqual(('waiting', 'RunContainerError'), _state(host))
 
+    def test_an_init_container_that_was_created_initializes_the_pod(self):
+        host = tiny.Host(tiny.pod(tiny.container('main'),
+                                  inits=[tiny.container('i1')]))
+        host.fates = ['created']
+        host.settle()
+        for name in ('i1', 'main'):
+            self.assertEqual(('waiting', 'PodInitializing'),
+                             _state(host, name))
+
     def test_a_crash_loop_shows_how_it_ended_and_what_it_waits_for(self):
         host = _host()
         host.exit('main', 3)
