@@ -174,6 +174,23 @@ def images(where: paths.Paths, host: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def containers(where: paths.Paths, host: str) -> list[dict[str, str]]:
+    """The labels of each container and sandbox on a host.
+
+    :raises errors.DevcloudError: containerd does not say
+    """
+    listed = run(where, host, '--namespace=k8s.io', 'containers', 'list',
+                 '--quiet', seconds=SECONDS)
+    if listed.returncode:
+        raise errors.DevcloudError(
+            f'{host}: no list of containers: {listed.stderr.strip()}')
+    shown = [run(where, host, '--namespace=k8s.io', 'containers', 'info',
+                 ident, seconds=SECONDS) for ident in listed.stdout.split()]
+    # Others are gone since
+    return [json.loads(each.stdout)['Labels'] for each in shown
+            if each.returncode == 0]
+
+
 def run(where: paths.Paths, host: str, *words: str,
         seconds: float) -> subprocess.CompletedProcess:
     """Run containerd's own client."""

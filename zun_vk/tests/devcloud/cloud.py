@@ -19,10 +19,12 @@ from typing import Any
 import uuid
 
 from devcloud import api
+from devcloud import containerd
 from devcloud import hosts as zun_hosts
 from devcloud import web
 
 UID = 'zun.openstack.org/uid'
+CAPSULE = 'zun.openstack.org/capsule'
 EVERY = '/capsules/?limit=1000'
 
 
@@ -76,11 +78,25 @@ class Cloud:
         return {port['id'] for port in found['ports']}
 
     def every_container(self) -> set[str]:
-        """Return the names of the containers in docker, on all hosts."""
-        return {
-            row['Names'][0].lstrip('/') for host in self.devcloud.hosts()
-            for row in zun_hosts.docker(self.devcloud.paths, host).must(
-                'GET', '/containers/json?all=1').json()}
+        """Return what names each container on all hosts, sandboxes too."""
+        where = self.devcloud.paths
+        found = {row['Names'][0].lstrip('/')
+                 for host in self.devcloud.hosts()
+                 for row in zun_hosts.docker(where, host).must(
+                     'GET', '/containers/json?all=1').json()}
+        if self.devcloud.capsule_driver != 'docker':
+            found |= {named(labels) for host in self.devcloud.hosts()
+                      for labels in containerd.containers(where, host)}
+        return found
+
+    def containers_of(self, capsule: dict[str, Any],
+                      pod: dict[str, Any]) -> set[str]:
+        """Return the names that a capsule's containers are to have."""
+        if self.devcloud.capsule_driver == 'docker':
+            return {f'zun-{each["uuid"]}'
+                    for each in (capsule, *capsule['containers'])}
+        return {f'{capsule["uuid"]}/{name}' for name in (
+            '', *(each['name'] for each in pod['spec']['containers']))}
 
     # Placement
 
@@ -163,3 +179,9 @@ class Cloud:
         if status not in (200, 404):
             raise AssertionError(f'GET {path}: HTTP {status}')
         return status == 200
+
+
+def named(labels: dict[str, str]) -> str:
+    """Return what names a container of the project's driver."""
+    return (f'{labels.get(CAPSULE, "nobody")}/'
+            f'{labels.get("io.kubernetes.container.name", "")}')

@@ -197,7 +197,7 @@ class TestLoad(base.DevcloudTestCase):
             'containers': self.cloud.every_container()}
 
     def check_nothing_doubled(self, alive):
-        """One capsule a pod: in Zun at all times, in docker in the end."""
+        """One capsule a pod: in Zun at all times, on hosts in the end."""
         self.look()
         self.assertEqual({}, {uid: found
                               for uid, found in self.capsules.items()
@@ -208,9 +208,11 @@ class TestLoad(base.DevcloudTestCase):
         self.assertEqual(
             sorted(pod['metadata']['uid'] for pod in alive),
             sorted(self.cloud.uids().values()))
-        wanted = {*self.before['containers'], *(
-            f'zun-{one["uuid"]}' for capsule in capsules
-            for one in (capsule, *capsule['containers']))}
+        pods = {pod['metadata']['uid']: pod for pod in alive}
+        uids = self.cloud.uids()
+        wanted = self.before['containers'].union(*(
+            self.cloud.containers_of(capsule, pods[uids[capsule['uuid']]])
+            for capsule in capsules))
         self.assertEqual(wanted, self.cloud.every_container())
 
     def check_nothing_left(self):

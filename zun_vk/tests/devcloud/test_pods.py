@@ -73,19 +73,6 @@ class TestPods(base.DevcloudTestCase):
         for ident in ports:
             self.assertFalse(self.cloud.port_exists(ident))
 
-    def test_a_pod_that_zun_cannot_carry_is_refused(self):
-        pod = self.run_pod(base.container(
-            livenessProbe={'exec': {'command': ['true']}}),
-            hostname='named')
-
-        event = self.wait_event(pod, 'UnsupportedPodSpec')
-
-        self.assertIn('spec.containers[0].livenessProbe', event['message'])
-        self.assertIn('spec.hostname', event['message'])
-        seen = self.wait_phase(pod, 'Failed')
-        self.assertEqual('UnsupportedPodSpec', seen['status']['reason'])
-        self.assertIsNone(self.capsule(pod))
-
     def test_names_that_look_alike_are_four_capsules(self):
         one, other = self.namespace(), self.namespace()
         for name in ('a-b', 'a'):

@@ -32,7 +32,19 @@ class TestEnvironment(test_environment.TestEnvironment):
 
 
 class TestPods(test_pods.TestPods):
-    pass
+
+    def test_a_pod_that_zun_cannot_carry_is_refused(self):
+        pod = self.run_pod(base.container(
+            livenessProbe={'exec': {'command': ['true']}}),
+            hostname='named')
+
+        event = self.wait_event(pod, 'UnsupportedPodSpec')
+
+        self.assertIn('spec.containers[0].livenessProbe', event['message'])
+        self.assertIn('spec.hostname', event['message'])
+        seen = self.wait_phase(pod, 'Failed')
+        self.assertEqual('UnsupportedPodSpec', seen['status']['reason'])
+        self.assertIsNone(self.capsule(pod))
 
 
 class TestFaults(test_pods.TestFaults):
