@@ -146,7 +146,7 @@ class TestClouds(base.BaseTestCase):
         run = layers.Run(['stock'], keep, [])
         with mock.patch.object(layers.preconditions, 'missing',
                                autospec=True, return_value=''), \
-                mock.patch.object(layers.api, 'Devcloud',
+                mock.patch.object(layers.api, 'Devcloud', autospec=True,
                                   return_value=cloud), \
                 mock.patch.object(steps, 'succeeds', autospec=True,
                                   return_value=was_up), \
