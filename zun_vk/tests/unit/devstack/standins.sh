@@ -41,6 +41,8 @@ ENABLED_SERVICES=${ENABLED_SERVICES-key,placement-api,zun-api,zun-compute}
 ZUN_CONF=$WORK/zun.conf
 ZUN_VK_CONF_DIR=$WORK/etc/zun-vk
 ZUN_VK_RUN_DIR=$WORK/run
+ZUN_VK_CNI_BIN_DIR=$WORK/cni/bin
+ZUN_VK_CNI_CONF=$WORK/cni/net.d/10-zun-cni.conf
 ZUN_VK_CAPSULE_RUNTIME=${ZUN_VK_CAPSULE_RUNTIME:-}
 ZUN_VK_ADMIN_KUBECONFIG=$WORK/admin.conf
 ZUN_VK_KUBECONFIG=${ZUN_VK_KUBECONFIG:-}
@@ -95,7 +97,7 @@ function sudo {
 }
 
 function get_python_exec_prefix {
-    echo /usr/local/bin
+    echo "$WORK/local/bin"
 }
 
 # iniset FILE SECTION OPTION VALUE

@@ -13,6 +13,7 @@
 
 import base64
 import configparser
+import json
 import os
 import pathlib
 import shutil
@@ -27,6 +28,7 @@ from oslotest import base
 import yaml
 
 from zun_vk.cloud import sessions
+from zun_vk.compute import cni
 from zun_vk.conf import opts
 from zun_vk.rpc import bus
 
@@ -75,6 +77,9 @@ class PluginTestCase(base.BaseTestCase):
         (self.work / 'admin.conf').write_text('the admin of the cluster')
         self.program('openssl', OPENSSL)
         self.program('kubectl', KUBECTL)
+        plugin = self.work / 'local' / 'bin' / 'zun-vk-cni'
+        plugin.parent.mkdir(parents=True)
+        plugin.write_text('the CNI plugin')
         self.zun_conf = self.work / 'zun.conf'
         self.zun_conf.write_text('[DEFAULT]\ncapsule_driver = cri\n')
         self.conf = self.work / 'etc' / 'zun-vk' / 'zun-vk.conf'
@@ -141,7 +146,7 @@ class TestStack(PluginTestCase):
         self.stack()
         starts = [line for line in self.calls() if line.startswith(
             ('==', 'setup_develop', 'create_service_user', 'run_process'))]
-        programs, file = '/usr/local/bin', f'--config-file {self.conf}'
+        programs, file = f'{self.work}/local/bin', f'--config-file {self.conf}'
         self.assertEqual(
             ['== stack:pre-install',
              '== stack:install',
@@ -262,6 +267,18 @@ class TestHost(PluginTestCase):
             '[compute]\nhost = other\n[DEFAULT]\nhost = host-7\n')
         self.stack()
         self.assertEqual('host-7', self.options()['compute']['host'])
+
+    def test_the_runtime_gets_our_cni_plugin(self):
+        program = self.work / 'cni' / 'bin' / 'zun-vk-cni'
+        network = self.work / 'cni' / 'net.d' / '10-zun-cni.conf'
+        self.stack()
+        self.assertEqual(0o555, self.mode(program))
+        described = json.loads(network.read_text())
+        self.assertEqual(program.name, described['type'])
+        self.assertEqual(cni.VERSION, described['cniVersion'])
+        self.stack('unstack', 'clean')
+        self.assertFalse(program.exists())
+        self.assertFalse(network.exists())
 
     def test_agent_and_host_have_zuns_message_bus(self):
         self.stack()
