@@ -58,7 +58,8 @@ def imported():
 class TestRequirements(base.BaseTestCase):
 
     def test_whatever_is_imported_is_required(self):
-        foreign = imported() - set(sys.stdlib_module_names)
+        # Zun loads the capsule driver, and so is there already.
+        foreign = imported() - set(sys.stdlib_module_names) - {'zun'}
         names = {DISTRIBUTIONS.get(name, name.replace('oslo_', 'oslo.'))
                  for name in foreign}
         self.assertEqual(set(), names - requirements())
