@@ -85,9 +85,7 @@ class Agent(service.ServiceBase):
             port cannot be had; a label cannot be set
         """
         _check_labels(self._conf)
-        # Its default is a broker on this machine, with a guest's password.
-        if self._bus and self._conf.get_location(
-                'transport_url').location == cfg.Locations.opt_default:
+        if self._bus and not bus_module.is_named(self._conf):
             raise exceptions.ConfigError(
                 '[DEFAULT] transport_url', 'is not set: the bus of Zun, over '
                 'which its hosts get their pods')

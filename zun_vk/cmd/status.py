@@ -90,11 +90,11 @@ class Checks(upgradecheck.UpgradeCommands):
             # Told by the check of the runtime.
             return _GOOD
         result = _tried(lambda: bus.Bus(self._conf).close())
-        if result is _GOOD and not _is_set(self._conf, 'transport_url'):
+        if result is _GOOD and not bus.is_named(self._conf):
             return upgradecheck.Result(
-                upgradecheck.Code.WARNING,
-                '[DEFAULT] transport_url is not set: no host will be found '
-                'but by a message bus on this machine')
+                upgradecheck.Code.FAILURE,
+                '[DEFAULT] transport_url is not set: the agent will not '
+                'start without the bus of Zun')
         return result
 
     _upgrade_checks = (
@@ -105,11 +105,6 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Capsule runtime', _runtime),
         ('Message bus', _bus),
     )
-
-
-def _is_set(conf: cfg.ConfigOpts, option: str) -> bool:
-    location = conf.get_location(option)
-    return location is not None and location.location.is_user_controlled
 
 
 def _tried(call: typing.Callable[[], object]) -> upgradecheck.Result:

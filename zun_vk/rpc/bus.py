@@ -41,6 +41,17 @@ CALL_TIMEOUT = 10.0
 _METRICS = 'oslo_messaging_metrics'
 
 
+def is_named(conf: cfg.ConfigOpts) -> bool:
+    """Tell whether anybody said where the bus is; needs a Bus of ``conf``.
+
+    oslo.messaging's default is not empty: it is a broker on this machine,
+    with a guest's password.
+    """
+    location = conf.get_location('transport_url')
+    return location is not None and location.location not in (
+        cfg.Locations.opt_default, cfg.Locations.set_default)
+
+
 class Peer:
     """Calls methods of one server of a topic.
 

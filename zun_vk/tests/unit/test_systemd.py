@@ -43,7 +43,7 @@ class TestUnits(base.BaseTestCase):
     def service(self, name):
         """Return the options of a unit's [Service]; the last value wins."""
         unit = configparser.ConfigParser(interpolation=None, strict=False)
-        unit.optionxform = str
+        unit.optionxform = str  # type: ignore[assignment,method-assign]
         unit.read(UNITS / f'zun-vk-{name}.service')
         return unit['Service']
 

@@ -113,9 +113,9 @@ class StatusTestCase(base.BaseTestCase):
             self.assert_fails('Message bus', FAILURE,
                               '[DEFAULT] transport_url')
 
-    def test_a_bus_that_nobody_named_is_warned_of(self):
+    def test_a_bus_that_nobody_named_fails(self):
         self.sections['DEFAULT'] = {}
-        self.assert_fails('Message bus', WARNING, 'transport_url')
+        self.assert_fails('Message bus', FAILURE, 'transport_url is not set')
 
     def test_the_runtime_rest_needs_no_bus(self):
         self.sections['DEFAULT'] = {}
