@@ -240,8 +240,9 @@ class PodVolumes:
         if mountinfo.is_mounted(path):
             return
         group = kinds.fs_group(spec)
-        options = ['mode=0777'] if group is None else [
-            'mode=02777', f'gid={group}']
+        # As the kernel makes it where nobody says otherwise: sticky.
+        options = ['mode=01777'] if group is None else [
+            'mode=03777', f'gid={group}']
         size = kinds.size(volume, spec)
         if size:
             options.append(f'size={size}')

@@ -205,7 +205,7 @@ class PodVolumesTestCase(base.BaseTestCase):
         path = self._run('volumes', UID, 'm')
         self.assertIn(path, self._mounts())
         found = os.stat(path)
-        self.assertEqual((0o2777, 2000),
+        self.assertEqual((0o3777, 2000),
                          (stat.S_IMODE(found.st_mode), found.st_gid))
         space = os.statvfs(path)
         self.assertEqual(128 * 1024, space.f_blocks * space.f_frsize)
