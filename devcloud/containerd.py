@@ -135,7 +135,8 @@ def server(where: paths.Paths, host: str) -> servers.Server:
         (*hosts.machine(host), 'containerd',
          f'--config={where.etc / f"containerd-{host}.toml"}'),
         lambda: health(where, host), after=('configuration', 'registry'),
-        outlived=True)
+        # The root directory of every container is made with it.
+        outlived=True, umask=0o022)
 
 
 def health(where: paths.Paths, host: str) -> str:

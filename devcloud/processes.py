@@ -179,16 +179,18 @@ class Processes:
         return record.pid if record and record.alive() else None
 
     def start(self, name: str, command: Sequence[str], log: Path,
-              env: Mapping[str, str], cwd: Path) -> Record:
+              env: Mapping[str, str], cwd: Path, *,
+              umask: int = -1) -> Record:
         """Start a process in a session of its own, output appended to log.
 
         :param env: the whole environment but for MARKER
+        :param umask: -1 for ours
         """
         with open(log, 'ab') as output:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd,
-                env={**env, MARKER: self.mark})
+                env={**env, MARKER: self.mark}, umask=umask)
         # Read from the unreaped child: it has a stat even if it died at once
         text = (PROC / str(child.pid) / 'stat').read_text()
         record = Record(child.pid, parse_stat(text).start, boot_id())

@@ -46,6 +46,7 @@ class Server:
     :param outlived: what it started goes on when it ends, as containers do
     :param notifies: it tells systemd when it has started, so health need
         not be asked then
+    :param umask: -1 for ours, which keeps other users out of everything
     """
 
     name: str
@@ -58,6 +59,7 @@ class Server:
     stop_seconds: float = 8
     outlived: bool = False
     notifies: bool = False
+    umask: int = -1
 
 
 def http_health(peer: web.Peer | Callable[[], web.Peer], path: str,
@@ -145,7 +147,7 @@ class Supervisor:
             self.processes.start(
                 server.name, server.command, log,
                 {**base_environment(), **server.env, **env},
-                self.where.state)
+                self.where.state, umask=server.umask)
             if not self._healthy_within(server, server.seconds, ready):
                 raise self._failure(server, log)
 

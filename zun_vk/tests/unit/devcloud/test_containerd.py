@@ -48,6 +48,9 @@ class ConfigurationTestCase(base.TestCase):
         self.assertTrue(
             Path(self.read['root']).is_relative_to(self.where.data))
 
+    def test_containers_can_be_used_by_others_than_root(self):
+        self.assertEqual(0o022, containerd.server(self.where, 'a').umask)
+
     def test_there_are_two_runtime_handlers(self):
         self.assertEqual({'runc', containerd.ALTERNATIVE},
                          set(self.cri['containerd']['runtimes']))

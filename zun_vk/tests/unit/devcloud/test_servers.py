@@ -66,6 +66,14 @@ class SupervisorTestCase(base.TestCase):
         self.supervisor.start(self.server(command.format(99), notifies=True))
         self.assertEqual([], list(self.where.run.glob('*.sock')))
 
+    def test_a_server_has_its_umask(self):
+        made = self.where.run / 'made'
+        server = self.server(f'touch {made}; exec sleep 60',
+                             lambda: '' if made.exists() else 'not yet',
+                             umask=0o027)
+        self.supervisor.start(server)
+        self.assertEqual(0o640, made.stat().st_mode & 0o777)
+
     def test_waiting_ends_when_all_is_given_up(self):
         self.abort.set()
         self.assertRaises(
