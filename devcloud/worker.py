@@ -22,6 +22,7 @@ from devcloud import servers
 from devcloud import settings
 
 NAME = 'zun-vk-compute'
+PIDS = 1024
 
 
 def programs(where: paths.Paths) -> Path:
@@ -55,6 +56,8 @@ def configuration(where: paths.Paths, host: str) -> dict[str, dict]:
             'log_root': logs,
             'run_root': state(where, host),
             'cgroup_parent': f'/{hosts.cgroup(where)}',
+            # The machine is all hosts: no pod may take all of it.
+            'pids_limit': PIDS,
         },
     }
 
