@@ -54,7 +54,7 @@ class TestHooks(life.LifeCase):
             name='hooked', namespace=namespace,
             terminationGracePeriodSeconds=20)
         bad = self.run_pod(
-            hosted.shell(life.UNTIL_TOLD.format(code=0),
+            hosted.shell(life.UNTIL_TOLD.format(code=9),
                          **hook('postStart', exec=run('exit 3'))),
             name='bad', namespace=namespace)
 
@@ -86,7 +86,7 @@ class TestTermination(life.LifeCase):
         hooked = start('hooked', life.UNTIL_TOLD.format(code=4), 30,
                        **hook('preStop', sleep={'seconds': 3}))
         cut = start('cut', life.UNTIL_TOLD.format(code=5), 3,
-                    **hook('preStop', sleep={'seconds': 60}))
+                    **hook('preStop', exec=run('sleep 60')))
         over = start('over', 'exit 6', 30,
                      **hook('preStop', sleep={'seconds': 20}))
         every = (told, stubborn, shortened, hooked, cut)
