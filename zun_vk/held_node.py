@@ -93,6 +93,7 @@ class HeldNode:
         address = str(conf.node.address)
         cache = objects.ObjectCache(client)
         self._bus = bus
+        self._health = health
         self._hosts = hosted.Hosts(
             bus, which.name, address, self._runtime, health, fence.check,
             self._queue.add_first) if bus else None
@@ -147,7 +148,7 @@ class HeldNode:
         spawn('resync', self._resync)
         if self._bus and self._hosts:
             spawn('hosts-hear', hostlink.serve, self._bus, self._node,
-                  self._link, stop)
+                  self._link, self._health, stop)
             spawn('hosts-tell', self._hosts.tell, stop)
             spawn('hosts-watch', self._hosts.watch, stop)
 

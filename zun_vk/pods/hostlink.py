@@ -25,7 +25,9 @@ import typing
 from oslo_log import log as logging
 import oslo_messaging as messaging
 
+from zun_vk import backoff
 from zun_vk import exceptions
+from zun_vk import health as health_module
 from zun_vk import metrics
 from zun_vk.kube import events as events_module
 from zun_vk.kube import reflector as reflector_module
@@ -40,6 +42,7 @@ from zun_vk.rpc import states
 LOG = logging.getLogger(__name__)
 
 SERVICE = 'hosts'
+_CHECK = 'serve hosts of node'
 _MOST = 10000
 _MAX_NAME = 255
 # Seconds for which pods share what was read for one of them.
@@ -234,10 +237,14 @@ class HostLink:
 
 
 def serve(bus: bus_module.Bus, node: str, link: HostLink,
-          stop: threading.Event) -> None:
+          health: health_module.Health, stop: threading.Event) -> None:
     """Serve a node's endpoint until ``stop`` is set."""
+    pause = backoff.Backoff(0.5, 5.0)
     server = bus.server(bus_module.AGENT, node, link)
-    server.start()
+    while not health.attempt(f'{_CHECK} {node}', bus.start, server):
+        if stop.wait(pause.next()):
+            return
+        server = bus.server(bus_module.AGENT, node, link)
     try:
         stop.wait()
     finally:

@@ -38,6 +38,9 @@ VERSION = '1.0'
 _EXCHANGE = 'zun-vk'
 SERVICE = 'bus'
 CALL_TIMEOUT = 10.0
+# Attempts to reach the bus again before a message is given up: else whoever
+# sends one would wait for ever.
+_RETRIES = 2
 _METRICS = 'oslo_messaging_metrics'
 
 
@@ -82,10 +85,8 @@ class Peer:
             raise exceptions.Unavailable(
                 SERVICE, f'{self._server}: {method} failed there with '
                 f'{type(error).__name__}') from None
-        except messaging.MessagingException as error:
-            raise exceptions.Unreachable(
-                SERVICE, f'{self._server}: {method}: '
-                f'{type(error).__name__}') from None
+        except Exception as error:
+            raise self._unreachable(method, error) from None
         if not isinstance(reply, dict):
             raise exceptions.Unavailable(
                 SERVICE, f'{self._server}: {method} answered no object')
@@ -98,10 +99,14 @@ class Peer:
         """
         try:
             self._prepared(None).cast({}, method, **arguments)
-        except messaging.MessagingException as error:
-            raise exceptions.Unreachable(
-                SERVICE, f'{self._server}: {method}: '
-                f'{type(error).__name__}') from None
+        except Exception as error:
+            raise self._unreachable(method, error) from None
+
+    def _unreachable(self, method: str,
+                     error: Exception) -> exceptions.Unreachable:
+        # Any error: drivers let those of their libraries through.
+        return exceptions.Unreachable(
+            SERVICE, f'{self._server}: {method}: {type(error).__name__}')
 
     def _prepared(self, timeout: float | None) -> typing.Any:
         return self._client.prepare(server=self._server, timeout=timeout)
@@ -134,7 +139,8 @@ class Bus:
         if topic not in self._clients:
             self._clients[topic] = messaging.get_rpc_client(
                 self._transport, messaging.Target(
-                    exchange=_EXCHANGE, topic=topic, version=VERSION))
+                    exchange=_EXCHANGE, topic=topic, version=VERSION),
+                retry=_RETRIES)
         return Peer(self._clients[topic], server)
 
     def server(self, topic: str, server: str,
@@ -149,6 +155,18 @@ class Bus:
                 exchange=_EXCHANGE, topic=topic, server=server),
             [endpoint], executor='threading',
             access_policy=messaging.DefaultRPCAccessPolicy)
+
+    @staticmethod
+    def start(server: messaging.MessageHandlingServer) -> None:
+        """Start a server.
+
+        :raises Unreachable: the bus is down; it takes some seconds to know
+        """
+        try:
+            server.start()
+        except Exception as error:
+            raise exceptions.Unreachable(
+                SERVICE, f'cannot serve: {type(error).__name__}') from None
 
     def close(self) -> None:
         """Give the connections back."""

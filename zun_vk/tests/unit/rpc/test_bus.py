@@ -82,6 +82,22 @@ class BusTestCase(oslotest.base.BaseTestCase):
                       str(error))
         self.assertNotIn('hunter2', str(error))
 
+    def test_what_a_driver_lets_through_says_that_the_bus_is_down(self):
+        with mock.patch.object(messaging.RPCClient, 'prepare',
+                               autospec=True) as prepare:
+            for method in ('call', 'cast'):
+                getattr(prepare.return_value, method).side_effect = OSError(
+                    'hunter2')
+                error = self.assertRaises(exceptions.Unreachable, getattr(
+                    self.peer, method), 'add')
+                self.assertNotIn('hunter2', str(error))
+
+    def test_a_server_that_cannot_start_says_that_the_bus_is_down(self):
+        server = mock.create_autospec(messaging.MessageHandlingServer,
+                                      instance=True)
+        server.start.side_effect = OSError('refused')
+        self.assertRaises(exceptions.Unreachable, self.bus.start, server)
+
     def test_an_answer_that_is_no_object_is_an_error(self):
         self.assertRaises(exceptions.Unavailable, self.peer.call, 'odd')
 
