@@ -26,6 +26,7 @@ from devcloud import worker
 from zun_vk.compute import model
 from zun_vk.compute.cri import client as cri
 from zun_vk.tests.devcloud import base
+from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures.podcase import Object
 from zun_vk.tests.fixtures.wait import wait_for
 
@@ -46,12 +47,15 @@ def telling(commands: dict[str, str], name: str = 'main',
     :param commands: by the name that ``told`` has them under
     """
     return shell('\n'.join(
-        f'echo "{_MARK}{key}"\n({command}) 2>&1'
+        f'printf "\\n{_MARK}{key}\\n"\n({command}) 2>&1'
         for key, command in commands.items()), name, **fields)
 
 
 def parts(text: str) -> dict[str, str]:
-    """Return what a container of ``telling`` said, by command."""
+    """Return what a container of ``telling`` said, by command.
+
+    Without the ends of lines at its end.
+    """
     found: dict[str, list[str]] = {}
     said: list[str] = []
     for line in text.splitlines():
@@ -59,7 +63,8 @@ def parts(text: str) -> dict[str, str]:
             said = found.setdefault(line.removeprefix(_MARK), [])
         else:
             said.append(line)
-    return {key: '\n'.join(lines) for key, lines in found.items()}
+    return {key: '\n'.join(lines).rstrip('\n')
+            for key, lines in found.items()}
 
 
 def content(log: bytes, stream: bytes = b'') -> bytes:
@@ -95,6 +100,12 @@ def waiting(pod: Object, container: str = 'main') -> Object:
     return status_of(pod, container).get('state', {}).get('waiting') or {}
 
 
+def wait_namespace_gone(api: kube.KubeAPI, name: str) -> None:
+    """Wait until a namespace that was deleted is gone, and all in it."""
+    wait_for(lambda: api.namespace(name) is None, f'namespace {name} gone',
+             90, interval=0.5)
+
+
 class HostedCase(base.DevcloudTestCase):
     """A test of pods that zun-vk-compute runs."""
 
@@ -103,6 +114,11 @@ class HostedCase(base.DevcloudTestCase):
         return super().run_pod(*containers, **{
             'restartPolicy': 'Never', 'terminationGracePeriodSeconds': 1,
             **fields})
+
+    def _remove_namespace(self, name: str) -> None:
+        """Begin to remove a namespace; all are gone after the last test."""
+        self.api.delete_namespace(name)
+        self.addClassCleanup(wait_namespace_gone, self.api, name)
 
     # what becomes of pods
 

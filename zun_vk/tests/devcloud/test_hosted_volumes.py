@@ -65,8 +65,9 @@ SEEN = {
              '777\n644'),
     'memory': ('awk \'$2 == "/memory" {print $3}\' /proc/mounts; df -k '
                '/memory | awk \'END {print $2}\'', 'tmpfs\n10240'),
-    'too-much': ('head -c 11000000 /dev/zero > /memory/x; rm /memory/x',
-                 'head: write error: No space left on device'),
+    'too-much': ('dd if=/dev/zero of=/memory/x bs=1M count=11 2>&1 | '
+                 'head -1; rm /memory/x',
+                 "dd: error writing '/memory/x': No space left on device"),
     'secret': (f'cd /secret; ls; cat user; echo; {MODES} user',
                'password\nuser\nme\n644'),
     'secret-disk': ('awk \'$2 == "/secret" {print $3}\' /proc/mounts',
@@ -80,7 +81,7 @@ SEEN = {
         BINARY).decode()),
     'absent': ('ls -d /absent; ls /absent', '/absent'),
     'partly': ('cd /partly; ls', 'user'),
-    'labels': (f'cd /about; cat labels; echo; {MODES} labels',
+    'labels': (f'cd /about; grep -v topology labels; {MODES} labels',
                'app="shop"\ntier="one"\n444'),
     'notes': ('cat /about/notes', 'zun.test/note="a \\"note\\"\\n"'),
     'about': ('cd /about; cat name; for i in cpu memory; do echo; '
