@@ -27,6 +27,7 @@ from devcloud import images
 from devcloud import own_images
 from devcloud import references
 from zun_vk.tests.devcloud import hosted
+from zun_vk.tests.fixtures.wait import wait_for
 
 # Near the 1 MiB that the API server takes.
 HUGE = 1040000
@@ -106,8 +107,11 @@ class TestImages(hosted.HostedCase):
         for pod in broken:
             seen = self.wait_why(pod, 'main', *PULL)
             self.assertEqual('Pending', seen['status']['phase'])
-            self.assertIn(pod['spec']['containers'][0]['image'],
-                          self.wait_event(pod, 'Failed')['message'])
+            image = pod['spec']['containers'][0]['image']
+            wait_for(lambda pod=pod, image=image: any(
+                f'Failed to pull image "{image}"' in event['message']
+                for event in self.events(pod, 'Failed')),
+                f'an event about {image}', 20)
         self.succeeded(good)
         failed = self.finished(missing)
         self.assertEqual('Failed', failed['status']['phase'])
