@@ -42,7 +42,8 @@ GROUP = 'root:x:0:\nnogroup:x:65534:\n'
 OPEN = ('tmp', 'uploads')
 # busybox' shell does what the tests' scripts ask of bash
 BASH = b'#!/bin/sh\nexec /bin/sh "$@"\n'
-# Of curl the tests use: URL, and options that wget has under other names
+# Of curl the tests use: URL, and options; Debian's static wget crashes when
+# it is to watch the time itself
 CURL = b'''#!/bin/sh
 seconds=60
 while [ $# -gt 0 ]; do
@@ -54,7 +55,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-exec wget -q -O - -T "$seconds" "$url"
+exec timeout "$seconds" wget -q -O - "$url"
 '''
 E2E = 'registry.k8s.io/e2e-test-images'
 # As test/utils/image/manifest.go of Kubernetes has them

@@ -142,13 +142,13 @@ class ArchiveTestCase(base.TestCase):
                           self.tmp / 'missing')
 
     def test_curl_takes_the_options_that_the_tests_give(self):
-        wget = self.program(self.tmp / 'bin', 'wget', 'echo "$@"')
+        timeout = self.program(self.tmp / 'bin', 'timeout', 'echo "$@"')
         script = self.tmp / 'curl'
         script.write_bytes(own_images.CURL)
         done = subprocess.run(
             ['sh', script, '-g', '-q', '-s', '--max-time', '15',
              '--connect-timeout', '1', 'http://1.2.3.4:80/x?y=1&z=2'],
-            env={'PATH': f'{wget.parent}:/bin:/usr/bin'}, text=True,
+            env={'PATH': f'{timeout.parent}:/bin:/usr/bin'}, text=True,
             capture_output=True, check=True)
-        self.assertEqual('-q -O - -T 15 http://1.2.3.4:80/x?y=1&z=2\n',
+        self.assertEqual('15 wget -q -O - http://1.2.3.4:80/x?y=1&z=2\n',
                          done.stdout)
