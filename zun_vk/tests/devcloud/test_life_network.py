@@ -51,14 +51,16 @@ class TestAddresses(life.LifeCase):
                 self.assertEqual(pod['metadata']['name'],
                                  answer.read().decode())
             other = two if pod is one else one
-            said = self.call(other, 'wget', '-T5', '-q', '-O-', url,
-                             container='beside')
-            self.assertEqual(pod['metadata']['name'], said.stdout.decode())
+            self.assertEqual(pod['metadata']['name'], self.get(other, url))
             # Containers of a pod share it.
-            said = self.call(pod, 'wget', '-T5', '-q', '-O-',
-                             f'http://127.0.0.1:{PORT}/hostname',
-                             container='beside')
-            self.assertEqual(pod['metadata']['name'], said.stdout.decode())
+            self.assertEqual(pod['metadata']['name'], self.get(
+                pod, f'http://127.0.0.1:{PORT}/hostname'))
+
+    def get(self, pod, url):
+        """Return what a pod gets from a server."""
+        said = self.call(pod, 'timeout', '5', 'wget', '-q', '-O-', url,
+                         container='beside')
+        return (said.stdout + said.stderr).decode()
 
 
 class TestNames(life.LifeCase):

@@ -45,7 +45,7 @@ class TestReadiness(life.LifeCase):
                          '--udp-port=-1', readinessProbe={
                              **EVERY_SECOND, 'tcpSocket': {'port': 8081}},
                          livenessProbe={**EVERY_SECOND, 'httpGet': {
-                             'path': '/healthz', 'port': 8081}}),
+                             'path': '/', 'port': 8081}}),
             life.agnhost('grpc', 'grpc-health-checking', '--port=5000',
                          '--http-port=8083', readinessProbe={
                              **EVERY_SECOND, 'grpc': {'port': 5000}}),
