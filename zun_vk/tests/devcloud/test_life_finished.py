@@ -106,9 +106,11 @@ class TestFinished(life.LifeCase):
             volumes=[{'name': 'about', 'downwardAPI': {'items': [
                 {'path': 'labels', 'fieldRef': {
                     'fieldPath': 'metadata.labels'}}]}}])
-        self.assertEqual('colour="red"',
-                         self.cat(pod, '/about/labels').strip())
+        self.assertIn('colour="red"\n', self.labels(pod))
         self.api.patch_pod(namespace, 'web', {
             'metadata': {'labels': {'colour': 'blue'}}})
-        wait_for(lambda: self.cat(pod, '/about/labels').strip()
-                 == 'colour="blue"', 'the new label', 30, 0.5)
+        wait_for(lambda: 'colour="blue"\n' in self.labels(pod),
+                 'the new label', 30, 0.5)
+
+    def labels(self, pod):
+        return self.cat(pod, '/about/labels') + '\n'

@@ -25,7 +25,7 @@ LOOKS = {'user': 'id -u', 'group': 'id -g', 'groups': 'id -G',
          'caps': 'grep CapEff /proc/self/status',
          'privs': 'grep NoNewPrivs /proc/self/status',
          'seccomp': 'grep ^Seccomp: /proc/self/status',
-         'link': 'ip link add type dummy'}
+         'link': 'ip link add type dummy', 'end': 'true'}
 VOLUME = {'file': 'echo x > /data/x; stat -c "%u %g %a" /data/x',
           'folder': 'stat -c "%g %A" /data'}
 MOUNT = [{'name': 'data', 'mountPath': '/data'}]
