@@ -144,6 +144,10 @@ class Pods:
         with self._lock:
             self._confirmed = True
 
+    def nodes(self) -> set[str]:
+        """Return the virtual nodes that have pods here."""
+        return {pod.capsule.node for pod in self.all()} - {''}
+
     def states(self, node: str | None = None) -> list[states.PodState]:
         """Return what was last told of pods.
 

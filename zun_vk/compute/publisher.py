@@ -39,6 +39,7 @@ _AT_ONCE = 100
 _MAX_EVENTS = 2000
 # Seconds over which events that repeat are counted together.
 _EVENT_INTERVAL = 1.0
+_BEAT = 10.0
 
 
 class Publisher:
@@ -116,6 +117,25 @@ class Publisher:
         """Send events until ``stop`` is set."""
         while not stop.wait(_EVENT_INTERVAL):
             self._send_events()
+
+    def run_beats(self, nodes: Callable[[], set[str]],
+                  stop: threading.Event) -> None:
+        """Show the nodes' agents that this host lives, until ``stop``.
+
+        Kubernetes: the kubelet's Lease, every 10 s. An agent that hears
+        nothing of a host has to ask for all that it has.
+
+        :param nodes: returns the nodes that have pods here
+        """
+        while not stop.wait(_BEAT):
+            for node in nodes():
+                try:
+                    self._bus.peer(bus_module.AGENT, node).cast(
+                        'pod_states', host=self._host, states=[],
+                        full=False)
+                except exceptions.RemoteError as error:
+                    LOG.debug('Node %s is not told that we live: %s', node,
+                              error)
 
     def wake(self) -> None:
         with self._changed:

@@ -22,10 +22,13 @@ import threading
 
 from oslo_config import cfg
 from oslo_log import log as logging
+import oslo_messaging as messaging
 from oslo_service import service
 from oslo_service import systemd
 
+from zun_vk import backoff
 from zun_vk import exceptions
+from zun_vk import health as health_module
 from zun_vk import threads
 from zun_vk.compute import collector as collector_module
 from zun_vk.compute import endpoint as endpoint_module
@@ -75,10 +78,10 @@ class Compute(service.ServiceBase):
             options.image_gc_low_percent, self._tidy)
         self._housekeeping = housekeeping_module.Housekeeping(
             self._pods, self._runtime, self._parts.volumes, options)
-        self._server = self._bus.server(
-            bus_module.COMPUTE, self._host, endpoint_module.Endpoint(
-                self._pods, self._hosting.clear, self._report,
-                self._hosting.forget))
+        self._endpoint = endpoint_module.Endpoint(
+            self._pods, self._hosting.clear, self._report,
+            self._hosting.forget)
+        self._health = health_module.Health()
 
     def preflight(self) -> None:
         """Try what the options name.
@@ -140,17 +143,29 @@ class Compute(service.ServiceBase):
         spawn('watcher', self._watcher.run, stop)
         spawn('states', self._publisher.run_states, stop)
         spawn('events', self._publisher.run_events, stop)
+        spawn('beats', self._publisher.run_beats, self._pods.nodes, stop)
         spawn('capsules', self._hosting.run, stop)
         spawn('collector', self._collector.run, stop)
         spawn('housekeeping', self._housekeeping.run, stop)
         self._serve()
 
     def _serve(self) -> None:
-        self._server.start()
+        pause = backoff.Backoff(0.5, 5.0)
+        server = self._new_server()
+        while not self._health.attempt('serve on the message bus',
+                                       self._bus.start, server):
+            if self._stop.wait(pause.next()):
+                return
+            server = self._new_server()
         LOG.info('Serving host %s', self._host)
         systemd.notify_once()
         self._stop.wait(threading.TIMEOUT_MAX)
-        self._server.stop()
+        server.stop()
+        server.wait()
+
+    def _new_server(self) -> messaging.MessageHandlingServer:
+        return self._bus.server(bus_module.COMPUTE, self._host,
+                                self._endpoint)
 
     def _tidy(self, known: Collection[str]) -> None:
         """Remove what is kept of pods and images that are no more."""

@@ -12,6 +12,7 @@
 import threading
 from unittest import mock
 
+import fixtures
 import oslotest.base
 
 from zun_vk import exceptions
@@ -116,6 +117,18 @@ class PublisherTestCase(oslotest.base.BaseTestCase):
         self.assertEqual(
             [('words', 3), ('others', 1)],
             [(wire['message'], wire['count']) for wire in told['events']])
+
+    def test_every_node_hears_that_the_host_lives(self):
+        self.useFixture(fixtures.MockPatchObject(publisher, '_BEAT', 0.01))
+        thread = threading.Thread(
+            target=self.publisher.run_beats,
+            args=(lambda: {'one', 'two'}, self.stop), daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, 5)
+        self.addCleanup(self.stop.set)
+        wait.wait_for(lambda: {'one', 'two'} == {
+            server for _, server, _, told in self.bus.told
+            if told['states'] == []}, 'both heard it')
 
     def test_a_storm_of_events_is_bounded(self):
         for number in range(5000):
