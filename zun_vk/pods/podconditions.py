@@ -50,9 +50,9 @@ def conditions(pod: dict, phase: str, init: list[dict], entries: list[dict],
 def condition(pod: dict, kind: str, value: bool, reason: str, message: str,
               at: str) -> dict:
     """Return one condition, with the time of its last change."""
-    before: dict = next((each for each in
-                   (pod.get('status') or {}).get('conditions') or []
-                   if each['type'] == kind), {})
+    all_before = (pod.get('status') or {}).get('conditions') or []
+    before: dict = next(
+        (each for each in all_before if each['type'] == kind), {})
     word = 'True' if value else 'False'
     since = before.get('lastTransitionTime')
     if before.get('status') != word or not since:

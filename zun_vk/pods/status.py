@@ -182,7 +182,7 @@ def _state(container: capsule_module.Container | None,
     if container.status == 'Error' or capsule.status == capsule_module.ERROR:
         message = container.reason or capsule.reason
         return {'waiting': drop_empty({'reason': 'CreateContainerError',
-                                        'message': message})}
+                                       'message': message})}
     return known or {'waiting': {'reason': 'ContainerCreating'}}
 
 

@@ -207,7 +207,7 @@ def _resources(container: dict) -> dict:
         container, amounts.MEMORY, amounts.LIMIT_FIRST)), 0)
     if memory:
         requests['memory'] = max(MINIMUM_MEMORY_MIB,
-                                math.ceil(memory / _MIB))
+                                 math.ceil(memory / _MIB))
     return requests
 
 

@@ -42,8 +42,9 @@ class ConfTestCase(base.BaseTestCase):
              'virtual-kubelet.io/provider=zun:NoSchedule', {}),
             (conf.node.name, conf.node.capacity_interval,
              conf.node.pods_per_host, conf.node.taint, conf.node.labels))
-        self.assertEqual(('compute', 16), (conf.pods.capsule_runtime,
-                                        conf.pods.workers))
+        self.assertEqual(
+            ('compute', 16),
+            (conf.pods.capsule_runtime, conf.pods.workers))
         self.assertEqual((10, 200), (conf.zun.poll_interval,
                                      conf.zun.requests_per_second))
         self.assertEqual(('127.0.0.1', 0),
