@@ -39,9 +39,9 @@ SCRIPTS = {
     'noise': f'head -c {NOISE} /dev/urandom | tr -d "\\r" > /tmp/noise; '
              'cat /tmp/noise; echo; sha256sum < /tmp/noise | cut -c1-64 | '
              'tr -d "\\n" > /dev/termination-log',
-    'huge': 'sha256sum < /huge/text; wc -c < /huge/text',
 }
-MOUNT = [{'name': 'huge', 'mountPath': '/huge'}]
+# Volumes of that size that fit into one message, and some that do not.
+MOST, OVER = 10, 14
 BROKEN = {'layer': 'zun-vk-tests/no-layer', 'config': 'zun-vk-tests/no-config'}
 PULL = ('ErrImagePull', 'ImagePullBackOff')
 STUBBORN = 'trap "" TERM; while :; do sleep 0.2; done'
@@ -62,25 +62,41 @@ def archive(layer: bytes, config: bytes) -> bytes:
 
 class TestOutput(hosted.HostedCase):
 
-    def test_whatever_containers_say_or_read_is_whole(self):
-        namespace = self.namespace()
-        text = ''.join(f'{number:09}\n' for number in range(HUGE // 10))
-        self.api.create_config_map(namespace, 'huge', {'text': text})
-        pod = self.run_pod(*(
-            hosted.shell(script, name, volumeMounts=MOUNT)
-            for name, script in SCRIPTS.items()), namespace=namespace,
-            volumes=[{'name': 'huge', 'configMap': {'name': 'huge'}}])
+    def test_whatever_containers_say_is_in_their_logs(self):
+        pod = self.run_pod(*(hosted.shell(script, name)
+                             for name, script in SCRIPTS.items()))
 
         done = self.succeeded(pod)
 
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        self.assertEqual(f'{digest}  -\n{HUGE}\n', self.output(pod, 'huge'))
         said = self.output(pod, 'line')
         self.assertTrue(said == 'x' * LINE + '\nafter\n', len(said))
         noise = hosted.content(self.log(pod, 'noise'))
         self.assertGreater(len(noise), NOISE // 2)
         self.assertEqual(hosted.ended(done, 'noise')['message'],
                          hashlib.sha256(noise[:-1]).hexdigest())
+
+    def test_files_are_whole_or_there_is_a_word_why_not(self):
+        namespace = self.namespace()
+        text = ''.join(f'{number:09}\n' for number in range(HUGE // 10))
+        self.api.create_config_map(namespace, 'huge', {'text': text})
+
+        def start(name, count):
+            return self.run_pod(
+                hosted.shell('cat /huge*/text | sha256sum', volumeMounts=[
+                    {'name': f'huge{number}', 'mountPath': f'/huge{number}'}
+                    for number in range(count)]), name=name,
+                namespace=namespace, volumes=[
+                    {'name': f'huge{number}', 'configMap': {'name': 'huge'}}
+                    for number in range(count)])
+        most, over = start('most', MOST), start('over', OVER)
+
+        self.succeeded(most)
+        digest = hashlib.sha256((text * MOST).encode()).hexdigest()
+        self.assertEqual(f'{digest}  -\n', self.output(most))
+        self.assertIn("the pod's files and variables take more than",
+                      self.wait_event(over, 'FailedMount')['message'])
+        self.assertEqual('ContainerCreating',
+                         hosted.waiting(self.now(over))['reason'])
 
 
 class TestImages(hosted.HostedCase):

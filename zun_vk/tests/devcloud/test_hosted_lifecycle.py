@@ -28,6 +28,9 @@ while :; do sleep 0.1; done
 # The n-th run counts n; volumes outlive the container.
 COUNT = ('date +%s >> /data/runs; n=$(wc -l < /data/runs); '
          'echo run $n $(cat /data/runs); ')
+# Fails the first time.
+MENDED = ('[ -e /data/tried ] || { touch /data/tried; exit 1; }; '
+          'trap exit TERM; touch /data/up; while :; do sleep 0.1; done')
 
 
 class TestOrder(hosted.HostedCase):
@@ -93,6 +96,16 @@ class TestRestarts(hosted.HostedCase):
         never = start('never', COUNT + 'exit 42', 'Never')
         mends = start('mends', COUNT + '[ $n -gt 1 ] || exit 7', 'OnFailure')
         clean = start('clean', COUNT, 'OnFailure')
+        inits = self.run_pod(
+            name='inits', namespace=namespace, restartPolicy='Always',
+            initContainers=[hosted.shell('exit 9', 'fails'),
+                            hosted.shell('exit 0', 'next')])
+        helped = self.run_pod(
+            hosted.shell('until [ -e /data/up ]; do sleep 0.1; done',
+                         volumeMounts=MOUNT),
+            name='helped', namespace=namespace, volumes=[DATA],
+            initContainers=[hosted.shell(MENDED, 'helper', volumeMounts=MOUNT,
+                                         restartPolicy='Always')])
 
         failed = self.finished(never)
         self.assertEqual(('Failed', 0), (
@@ -114,6 +127,23 @@ class TestRestarts(hosted.HostedCase):
             hosted.status_of(ended)['restartCount'],
             hosted.ended(ended)['reason']))
         self.backs_off(loops)
+        self.never_begins(inits)
+        # A sidecar is restarted, whatever the policy of the pod is.
+        self.assertEqual(1, hosted.status_of(
+            self.succeeded(helped), 'helper')['restartCount'])
+
+    def never_begins(self, pod):
+        """Check a pod whose first init container fails again and again."""
+        seen = self.wait_why(pod, 'fails', 'CrashLoopBackOff')
+        self.assertEqual('Pending', seen['status']['phase'])
+        status = hosted.status_of(seen, 'fails')
+        self.assertGreaterEqual(status['restartCount'], 1)
+        self.assertEqual(9, status['lastState']['terminated']['exitCode'])
+        for name in ('next', 'main'):
+            self.assertEqual({'reason': 'PodInitializing'},
+                             hosted.waiting(seen, name))
+        self.assertEqual('containers with incomplete status: [fails next]',
+                         kube.condition(seen, 'Initialized')['message'])
 
     def backs_off(self, pod):
         """Check the second restart, the first that has to wait."""

@@ -127,6 +127,12 @@ NAMES = [{'name': 'DOTS', 'value': '..'}, {'name': 'ROOT', 'value': '/etc'},
              'fieldRef': {'fieldPath': 'metadata.name'}}}]
 
 
+# One container has a part of a volume, which another one then makes a link.
+VICTIM = 'ls /part; until [ -L /data/dir ]; do sleep 0.1; done; exit 1'
+SWAP = ('until [ -e /data/dir ]; do sleep 0.1; done; sleep 0.5; '
+        'rmdir /data/dir; ln -s /etc /data/dir; sleep 60')
+
+
 def mount(name, path='', **fields):
     return {'name': name, 'mountPath': path or f'/{name}', **fields}
 
@@ -197,6 +203,22 @@ class TestVolumes(hosted.HostedCase):
         for name in ASTRAY:
             self.assertTrue(hosted.waiting(seen, name).get('message'), name)
             self.assertNotIn('containerID', hosted.status_of(seen, name))
+
+    def test_a_part_that_became_a_link_is_not_mounted_again(self):
+        whole = mount('data', '/data')
+        pod = self.run_pod(
+            hosted.shell(VICTIM, 'victim', volumeMounts=[
+                whole, mount('data', '/part', subPath='dir')]),
+            hosted.shell(SWAP, 'swap', volumeMounts=[whole]),
+            restartPolicy='OnFailure',
+            volumes=[{'name': 'data', 'emptyDir': {}}])
+
+        seen = self.wait_why(pod, 'victim', 'CreateContainerConfigError')
+
+        status = hosted.status_of(seen, 'victim')
+        self.assertEqual(1, status['lastState']['terminated']['exitCode'])
+        self.assertEqual('', self.output(pod, 'victim'))
+        self.assertIn('running', hosted.status_of(seen, 'swap')['state'])
 
     def test_kubernetes_refuses_paths_that_lead_out(self):
         namespace = self.namespace()
