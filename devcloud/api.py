@@ -143,14 +143,15 @@ class Devcloud:
         """End the agent; True if it ended in time by itself."""
         return self.stop(AGENT)
 
-    def add_host(self, name: str, zone: str = '') -> None:
+    def add_host(self, name: str, zone: str = '', driver: str = '') -> None:
         """Have one more Zun host.
 
         :param zone: its availability zone; '' for the one that Zun gives
+        :param driver: its capsule driver; '' for the cloud's
         """
         cloud = self._cloud()
         with cloud.locked():
-            cloud.add_host(name, zone)
+            cloud.add_host(name, zone, driver)
 
     def remove_host(self, name: str) -> None:
         """Have an added host no more.

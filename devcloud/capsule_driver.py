@@ -9,17 +9,20 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Which of Zun's capsule drivers the hosts run, chosen at ``up``.
+"""Which of Zun's capsule drivers the hosts run.
+
+Chosen at ``up`` for the cloud, at ``add-host`` for one host.
 
 ``zun_vk``  the project's own: pods by zun-vk-compute and containerd
 ``cri``     Zun's own for containerd
 ``docker``  Zun's own for dockerd
 
-With the last two everything is stock Zun, and the agent uses no more than
-its REST API.
+With the last two everything is stock Zun, and the agent of such a cloud
+uses no more than its REST API.
 """
 
 from devcloud import errors
+from devcloud import hosts
 from devcloud import paths
 
 NAMES = ('zun_vk', 'cri', 'docker')
@@ -27,9 +30,14 @@ DEFAULT = 'zun_vk'
 
 
 def chosen(where: paths.Paths) -> str:
-    """What this cloud runs."""
+    """What this cloud runs on hosts that have none of their own."""
     store = where.state / 'capsule-driver'
     return store.read_text().strip() if store.exists() else DEFAULT
+
+
+def on(where: paths.Paths, host: str) -> str:
+    """What a host runs."""
+    return hosts.drivers(where).get(host) or chosen(where)
 
 
 def choose(where: paths.Paths, name: str) -> None:
@@ -37,13 +45,21 @@ def choose(where: paths.Paths, name: str) -> None:
 
     :raises errors.DevcloudError: there is none of that name
     """
+    check(name)
+    paths.write_private(where.state / 'capsule-driver', f'{name}\n')
+
+
+def check(name: str) -> None:
+    """Refuse what is no driver.
+
+    :raises errors.DevcloudError: there is none of that name
+    """
     if name not in NAMES:
         raise errors.DevcloudError(
             f'{name!r} is not a capsule driver (there are: '
             f'{", ".join(NAMES)})')
-    paths.write_private(where.state / 'capsule-driver', f'{name}\n')
 
 
-def has_containerd(where: paths.Paths) -> bool:
-    """Whether capsules are containerd's."""
-    return chosen(where) != 'docker'
+def has_containerd(where: paths.Paths, host: str) -> bool:
+    """Whether a host's capsules are containerd's."""
+    return on(where, host) != 'docker'

@@ -25,6 +25,7 @@ from devcloud import capsule_driver
 from devcloud import cloud as clouds
 from devcloud import commands
 from devcloud import errors
+from devcloud import hosts
 from devcloud import paths
 from devcloud import progress
 from devcloud import status
@@ -62,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     host.add_argument('--zone', default='', metavar='ZONE',
                       help='its availability zone, if not the one that Zun '
                       'gives')
+    host.add_argument('--capsule-driver', choices=capsule_driver.NAMES,
+                      default='', help="what runs capsules on it, if not "
+                      "the cloud's")
     for name, words in (('remove-host', 'have an added host no more'),
                         ('logs', "print a server's log"),
                         ('start', 'start one server'),
@@ -98,7 +102,7 @@ def image(cloud: clouds.Cloud, args) -> None:
 
 
 def add_host(cloud: clouds.Cloud, args) -> None:
-    cloud.add_host(args.name, args.zone)
+    cloud.add_host(args.name, args.zone, args.capsule_driver)
 
 
 def remove_host(cloud: clouds.Cloud, args) -> None:
@@ -135,6 +139,8 @@ def show_status(where: paths.Paths, args) -> int:
     rows, well = status.rows(clouds.Cloud(where, progress.Screen()))
     print(status.table(status.TITLES, rows))
     print(f'\ncapsule driver: {capsule_driver.chosen(where)}')
+    for host, driver in hosts.drivers(where).items():
+        print(f'capsule driver on {host}: {driver}')
     return 0 if well else 1
 
 

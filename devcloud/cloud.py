@@ -205,7 +205,8 @@ class Cloud:
         ]
 
     def _own_programs(self) -> list[progress.Step]:
-        if capsule_driver.chosen(self.where) != 'zun_vk':
+        if not any(capsule_driver.on(self.where, host) == 'zun_vk'
+                   for host in hosts.names(self.where)):
             return []
         return [progress.Step(
             OWN_PROGRAMS, functools.partial(
@@ -268,7 +269,7 @@ class Cloud:
 
     def _images_step(self, host: str) -> progress.Step:
         after = ['registry', hosts.named('dockerd', host)]
-        if capsule_driver.has_containerd(self.where):
+        if capsule_driver.has_containerd(self.where, host):
             after.append(hosts.named('containerd', host))
         return progress.Step(
             f'images on {host}', functools.partial(
@@ -314,12 +315,18 @@ class Cloud:
             raise errors.DevcloudError(f'{name} does not run')
         processes.wait_gone([descriptor], 5)
 
-    def add_host(self, name: str, zone: str = '') -> None:
-        """Have one more Zun host, in an availability zone."""
+    def add_host(self, name: str, zone: str = '', driver: str = '') -> None:
+        """Have one more Zun host, in an availability zone.
+
+        :param driver: its capsule driver; '' for the cloud's
+        """
         need_root()
-        hosts.add(self.where, name, zone)
+        if driver:
+            capsule_driver.check(driver)
+        hosts.add(self.where, name, zone, driver)
         self._configure()
         self._runner().run([
+            *self._own_programs(),
             *map(self._start_step, self._servers_on(name)),
             self._images_step(name)])
 

@@ -47,12 +47,19 @@ def zones(where: paths.Paths) -> dict[str, str]:
     return dict(_stored(where, 'zones', {}))
 
 
-def add(where: paths.Paths, name: str, zone: str = '') -> None:
+def drivers(where: paths.Paths) -> dict[str, str]:
+    """The capsule driver of each host that was given one of its own."""
+    return dict(_stored(where, 'drivers', {}))
+
+
+def add(where: paths.Paths, name: str, zone: str = '',
+        driver: str = '') -> None:
     """Remember one more host.
 
     :param zone: its availability zone; '' for the one that Zun gives
+    :param driver: its capsule driver; '' for the cloud's, whatever that is
     :raises errors.DevcloudError: not a host name or a zone's, or there
-        already in another zone
+        already in another zone or with another driver
     """
     if not NAME.fullmatch(name):
         raise errors.DevcloudError(f'{name!r} is not a host name')
@@ -61,13 +68,17 @@ def add(where: paths.Paths, name: str, zone: str = '') -> None:
             f'{zone!r} is not the name of an availability zone')
     if name == first():
         raise errors.DevcloudError(f'{name} is the machine itself')
-    known, zoned = names(where)[1:], zones(where)
+    known, zoned, driven = names(where)[1:], zones(where), drivers(where)
     if name not in known:
-        _store(where, [*known, name], {**zoned, name: zone})
-    elif zone and zone != zoned.get(name):
-        raise errors.DevcloudError(
-            f'{name} is there in another availability zone; '
-            f'remove-host {name} first')
+        _store(where, [*known, name], {**zoned, name: zone},
+               {**driven, name: driver})
+        return
+    for given, before, what in (
+            (zone, zoned.get(name), 'in another availability zone'),
+            (driver, driven.get(name), 'without that capsule driver')):
+        if given and given != before:
+            raise errors.DevcloudError(
+                f'{name} is there {what}; remove-host {name} first')
 
 
 def _stored(where, what, nothing):
@@ -76,10 +87,11 @@ def _stored(where, what, nothing):
 
 
 def _store(where: paths.Paths, added: list[str],
-           zoned: Mapping[str, str]) -> None:
-    kept = {name: zone for name, zone in zoned.items()
-            if zone and name in added}
-    paths.write_private(where.state / 'zones.json', json.dumps(kept))
+           zoned: Mapping[str, str], driven: Mapping[str, str]) -> None:
+    for what, given in (('zones', zoned), ('drivers', driven)):
+        kept = {name: value for name, value in given.items()
+                if value and name in added}
+        paths.write_private(where.state / f'{what}.json', json.dumps(kept))
     paths.write_private(where.state / 'hosts.json', json.dumps(added))
 
 
@@ -101,7 +113,7 @@ def forget(where: paths.Paths, name: str) -> None:
         admin.zun.must(
             'DELETE', f'/services?host={name}&binary=zun-compute')
     known.remove(name)
-    _store(where, known, zones(where))
+    _store(where, known, zones(where), drivers(where))
 
 
 def named(server: str, host: str) -> str:

@@ -90,7 +90,7 @@ class Images:
             quoted = urllib.parse.quote(name, safe='')
             if not docker.call('GET', f'/images/{quoted}/json').ok:
                 self._load_docker(host, references.parse(name))
-        if capsule_driver.has_containerd(self._where):
+        if capsule_driver.has_containerd(self._where, host):
             there = containerd.images(self._where, host)
             for name in set(self.names()) - there:
                 containerd.pull(self._where, host, name)
@@ -98,7 +98,7 @@ class Images:
     def load(self, host: str, reference: references.Reference) -> None:
         """Have an image of our registry on a host, under its own name."""
         self._load_docker(host, reference)
-        if capsule_driver.has_containerd(self._where):
+        if capsule_driver.has_containerd(self._where, host):
             containerd.pull(self._where, host, str(reference))
 
     def _load_docker(self, host: str, reference: references.Reference) -> None:

@@ -74,7 +74,7 @@ def write_configuration(where: paths.Paths, host: str,
     path = plugin_configuration(where, host)
     path.parent.mkdir(parents=True, exist_ok=True)
     network = {'cniVersion': '0.3.1', 'name': 'zun'}
-    if capsule_driver.chosen(where) == 'zun_vk':
+    if capsule_driver.on(where, host) == 'zun_vk':
         network.update(type='zun-vk-cni', daemon=netloc(host))
     else:
         network.update(type='zun-cni', zun_conf=str(zun_conf))

@@ -53,7 +53,7 @@ def _write_zun_conf(where: paths.Paths, venv: Path, host: str) -> None:
     sections = openstack.zun(where, venv)
     sections['DEFAULT'].update(
         host=host, state_path=own,
-        capsule_driver=ENTRY_POINTS[capsule_driver.chosen(where)])
+        capsule_driver=ENTRY_POINTS[capsule_driver.on(where, host)])
     zone = hosts.zones(where).get(host)
     if zone:
         sections['DEFAULT']['default_availability_zone'] = zone
@@ -106,10 +106,10 @@ def on_host(where: paths.Paths, venv: Path, host: str,
             admin: identity.OpenStack) -> list[servers.Server]:
     """The servers of one host, each after those that it uses."""
     found = [dockerd(where, host)]
-    if capsule_driver.has_containerd(where):
+    if capsule_driver.has_containerd(where, host):
         found += [containerd.server(where, host),
                   zun_cni.daemon(where, venv, host, zun_conf(where, host))]
-    if capsule_driver.chosen(where) == 'zun_vk':
+    if capsule_driver.on(where, host) == 'zun_vk':
         found.append(worker.server(where, host))
     uses = tuple(server.name for server in found)
     return [*found, _zun_compute(where, venv, host, admin, uses)]
@@ -140,7 +140,7 @@ def _zun_compute(where, venv, host, admin, uses) -> servers.Server:
     log = where.run / f'{name}.pid'
 
     def check() -> str:
-        if capsule_driver.has_containerd(where):
+        if capsule_driver.has_containerd(where, host):
             problem = containerd.health(where, host)
             if problem:
                 return f'containerd: {problem}'

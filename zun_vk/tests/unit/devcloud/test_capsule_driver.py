@@ -13,6 +13,7 @@
 
 import configparser
 import io
+import json
 from pathlib import Path
 from unittest import mock
 
@@ -26,6 +27,7 @@ from devcloud import openstack
 from devcloud import progress
 from devcloud import servers
 from devcloud import worker
+from devcloud import zun_cni
 from devcloud import zun_hosts
 from zun_vk.tests.unit.devcloud import base
 
@@ -45,9 +47,9 @@ class CapsuleDriverTestCase(base.TestCase):
         return {server.name: server
                 for server in zun_hosts.table(self.where, VENV)}
 
-    def _zun_conf(self):
+    def _zun_conf(self, host='two'):
         parser = configparser.ConfigParser(interpolation=None)
-        parser.read(zun_hosts.zun_conf(self.where, 'two'))
+        parser.read(zun_hosts.zun_conf(self.where, host))
         return parser
 
     def test_a_choice_is_remembered(self):
@@ -89,6 +91,43 @@ class CapsuleDriverTestCase(base.TestCase):
         self.assertLessEqual(
             {'containerd-two', 'zun-cni-daemon-two', 'zun-vk-compute-two'},
             set(found['zun-compute-two'].after))
+
+    def test_a_host_with_a_driver_of_its_own_has_what_that_needs(self):
+        hosts.add(self.where, 'three', driver='docker')
+        hosts.add(self.where, 'four', driver='cri')
+        names = set(self._table('zun_vk'))
+        self.assertEqual(
+            {'dockerd-three', 'zun-compute-three', 'dockerd-four',
+             'containerd-four', 'zun-cni-daemon-four', 'zun-compute-four'},
+            {name for name in names if name.endswith(('-three', '-four'))})
+        self.assertLessEqual({'zun-vk-compute', 'zun-vk-compute-two'}, names)
+        for host, entry, plugin in (('two', 'zun_vk', 'zun-vk-cni'),
+                                    ('three', 'docker', 'zun-cni'),
+                                    ('four', 'devcloud_cri', 'zun-cni')):
+            self.assertEqual(
+                entry, self._zun_conf(host)['DEFAULT']['capsule_driver'])
+            self.assertEqual(plugin, json.loads(zun_cni.plugin_configuration(
+                self.where, host).read_text())['type'])
+
+    def test_a_host_keeps_its_driver_when_the_cloud_takes_another(self):
+        hosts.add(self.where, 'three', driver='zun_vk')
+        self.assertIn('zun-vk-compute-three', self._table('docker'))
+        self.assertEqual('docker', capsule_driver.on(self.where, 'two'))
+
+    def test_our_programs_are_made_for_one_host_that_has_our_driver(self):
+        cloud = clouds.Cloud(self.where, progress.Screen(io.StringIO()))
+        capsule_driver.choose(self.where, 'docker')
+        self.assertEqual([], cloud._own_programs())
+        hosts.add(self.where, 'three', driver='zun_vk')
+        self.assertEqual([clouds.OWN_PROGRAMS],
+                         [step.name for step in cloud._own_programs()])
+
+    def test_a_host_with_no_driver_of_that_name_is_not_added(self):
+        cloud = clouds.Cloud(self.where, progress.Screen(io.StringIO()))
+        with mock.patch.object(clouds, 'need_root', autospec=True):
+            self.assertRaises(errors.DevcloudError, cloud.add_host, 'three',
+                              driver='podman')
+        self.assertNotIn('three', hosts.names(self.where))
 
     def test_zun_compute_is_not_well_without_its_containerd(self):
         self.assertIn('containerd',

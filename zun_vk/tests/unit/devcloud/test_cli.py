@@ -20,6 +20,7 @@ import fixtures
 
 from devcloud import api
 from devcloud import cli
+from devcloud import hosts
 from devcloud import packages
 from devcloud import paths
 from devcloud import settings
@@ -98,6 +99,15 @@ class CliTestCase(base.TestCase):
             self.assertEqual(1, cli.main(['up']))
         self.assertIn('as root', self.err.getvalue())
         self.assertFalse(self.state.exists())
+
+    def test_status_shows_the_drivers_that_hosts_have_of_their_own(self):
+        self.make_cloud()
+        hosts.add(self.where, 'two')
+        hosts.add(self.where, 'three', driver='cri')
+        cli.main(['status'])
+        self.assertEqual(
+            ['capsule driver: zun_vk', 'capsule driver on three: cri'],
+            self.out.getvalue().splitlines()[-2:])
 
     def test_status_of_no_cloud_is_exit_code_1(self):
         self.assertEqual(1, cli.main(['status']))

@@ -91,12 +91,21 @@ class AddTestCase(base.TestCase):
         self.assertEqual([hosts.first(), 'zoned'], hosts.names(self.where))
         self.assertEqual('one', self._zone_in_configuration('zoned'))
 
-    def test_a_host_that_went_leaves_no_zone(self):
-        hosts.add(self.where, 'other', 'kept')
-        hosts.add(self.where, 'zoned', 'one')
+    def test_a_host_that_went_leaves_no_zone_and_no_driver(self):
+        hosts.add(self.where, 'other', 'kept', 'docker')
+        hosts.add(self.where, 'zoned', 'one', 'cri')
         self._forget('zoned')
         hosts.add(self.where, 'zoned')
         self.assertEqual({'other': 'kept'}, hosts.zones(self.where))
+        self.assertEqual({'other': 'docker'}, hosts.drivers(self.where))
+
+    def test_a_host_may_be_added_again_but_not_with_another_driver(self):
+        hosts.add(self.where, 'own', driver='cri')
+        hosts.add(self.where, 'own', driver='cri')
+        hosts.add(self.where, 'own')
+        self.assertRaises(errors.DevcloudError, hosts.add, self.where,
+                          'own', driver='docker')
+        self.assertEqual({'own': 'cri'}, hosts.drivers(self.where))
 
     def test_hosts_added_before_there_were_zones_are_kept(self):
         (self.where.state / 'hosts.json').write_text('["old"]')
