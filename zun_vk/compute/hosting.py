@@ -114,8 +114,9 @@ class Hosting:
         self._store.forget(uid)
 
     def _compare(self) -> None:
+        # Not for long: zun-compute may be about to start, too.
         reply = self._bus.peer(bus_module.DRIVER, self._host).call(
-            'capsules', timeout=60.0)
+            'capsules')
         wires = fields.mappings(reply, 'capsules', _MAX_CAPSULES)
         for wire in wires:
             if fields.text(wire, 'status') in _RUNS:

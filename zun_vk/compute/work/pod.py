@@ -102,7 +102,7 @@ class Pod:
     fetched_at: float = float('-inf')
     fetch_at: float = float('-inf')
     fetch_pause: backoff.Backoff = dataclasses.field(
-        default_factory=lambda: backoff.Backoff(2.0, 60.0))
+        default_factory=lambda: backoff.Backoff(0.5, 60.0))
     volumes_of: str = ''
     volumes_at: float = float('-inf')
     volumes_pause: backoff.Backoff = dataclasses.field(
