@@ -41,7 +41,7 @@ SCRIPTS = {
              'tr -d "\\n" > /dev/termination-log',
 }
 # Volumes of that size that fit into one message, and some that do not.
-MOST, OVER = 10, 14
+MOST, OVER = 6, 9
 BROKEN = {'layer': 'zun-vk-tests/no-layer', 'config': 'zun-vk-tests/no-config'}
 PULL = ('ErrImagePull', 'ImagePullBackOff')
 STUBBORN = 'trap "" TERM; while :; do sleep 0.2; done'
