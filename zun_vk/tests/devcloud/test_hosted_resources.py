@@ -20,7 +20,7 @@ from zun_vk.tests.fixtures import pods
 # Asks for more and more, until it is not given any.
 GREEDY = 'exec tail /dev/zero'
 # Stops at the first process that cannot be had, and says which.
-BOMB = 'i=0; while :; do sleep 100 & i=$((i+1)); echo $i; done'
+BOMB = 'exec 2>&1; i=0; while :; do sleep 100 & i=$((i+1)); echo $i; done'
 # Either version of cgroups.
 KERNEL = {
     'memory': 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes || '
