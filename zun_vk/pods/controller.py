@@ -116,6 +116,7 @@ class PodController:
             lifecycle.Step.DISCARD: self._discard,
             lifecycle.Step.DELETE_CAPSULE: self._delete_capsule,
             lifecycle.Step.REMOVE_POD: self._remove_pod,
+            lifecycle.Step.TERMINATED: _of_pod(self._endings.terminated),
             lifecycle.Step.LOST: _of_pod(self._endings.lost),
             lifecycle.Step.CUT_OFF: self._cut_off,
             lifecycle.Step.EXPIRE: self._expire,

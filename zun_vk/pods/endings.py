@@ -30,6 +30,8 @@ _DEADLINE_WORDS = (
     'Pod was active on the node longer than the specified deadline')
 CUT_OFF = DEADLINE, _DEADLINE_WORDS
 DAEMONSET = 'DaemonSetPod'
+_TERMINATED = 'Terminated'
+_TERMINATED_WORDS = 'The pod was deleted, and nothing of it runs'
 _DAEMONSET_WORDS = 'This node runs no pods of DaemonSets'
 
 
@@ -66,6 +68,10 @@ class Endings:
         none of the old one's files: that is another pod.
         """
         self._fail(pod, LOST, 'Zun no longer has the capsule of this pod')
+
+    def terminated(self, pod: dict) -> None:
+        """Fail a pod that is deleted and whose object others keep."""
+        self._publish(pod, _TERMINATED, _TERMINATED_WORDS)
 
     def cut_off(self, pod: dict) -> None:
         """Say that a pod is stopped for its activeDeadlineSeconds."""

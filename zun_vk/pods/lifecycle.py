@@ -36,6 +36,7 @@ class Step(enum.Enum):
     DISCARD = 'delete a capsule that never ran, and make another later'
     DELETE_CAPSULE = 'delete the capsule of a pod that goes or has ended'
     REMOVE_POD = 'remove the Pod object: nothing of it is left'
+    TERMINATED = 'fail the pod that goes: others keep its object, and look'
     LOST = 'fail the pod: its capsule is gone without our doing'
     CUT_OFF = 'stop a pod that ran past its deadline'
     EXPIRE = 'fail the pod: it ran past its deadline, and runs no more'
@@ -135,8 +136,23 @@ def _going(pod: dict, capsule: capsule_module.Capsule | None,
     if capsule:
         return _ending(pod, known)
     if ignored(pod, known.daemonsets):
+        return _removal(pod)
+    return _certainly(_removal(pod), known)
+
+
+def _removal(pod: dict) -> Step:
+    """Return the next step of a pod that goes and has nothing more.
+
+    Kubernetes: while it has finalizers its object stays, and goes with the
+    last of them; a Job's is there until its controller sees that it ended.
+    """
+    metadata = pod['metadata']
+    if not metadata.get('finalizers'):
         return Step.REMOVE_POD
-    return _certainly(Step.REMOVE_POD, known)
+    if not status.is_terminal(pod):
+        return Step.TERMINATED
+    return (Step.NOTHING if metadata.get('deletionGracePeriodSeconds') == 0
+            else Step.REMOVE_POD)
 
 
 def _ending(pod: dict, known: Known) -> Step:

@@ -59,6 +59,24 @@ class DecideTestCase(base.BaseTestCase):
         self.assertEqual(_STEP.LOST, _decide(_HAS_RUN))
         self.assertEqual(_STEP.WAIT, _decide(_HAS_RUN, certain=False))
 
+    def test_a_pod_that_others_keep_is_told_to_have_ended_and_removed_once(
+            self):
+        pod = _pod({**_ACKNOWLEDGED}, deleted=True)
+        pod['metadata'].update(finalizers=['batch.kubernetes.io/job-tracking'],
+                               deletionGracePeriodSeconds=30)
+        self.assertEqual(_STEP.TERMINATED, lifecycle.decide(
+            pod, [], _CERTAIN))
+        self.assertEqual(_STEP.WAIT, lifecycle.decide(
+            pod, [], lifecycle.Known(False)))
+        pod['status']['phase'] = 'Failed'
+        self.assertEqual(_STEP.REMOVE_POD, lifecycle.decide(
+            pod, [], _CERTAIN))
+        pod['metadata']['deletionGracePeriodSeconds'] = 0
+        self.assertEqual(_STEP.NOTHING, lifecycle.decide(pod, [], _CERTAIN))
+        pod['metadata']['finalizers'] = []
+        self.assertEqual(_STEP.REMOVE_POD, lifecycle.decide(
+            pod, [], _CERTAIN))
+
     def test_a_capsule_is_reported_however_the_pod_was(self):
         for status in (None, _ACKNOWLEDGED, _HAS_RUN):
             for capsule in ('Creating', 'Running', 'Stopped'):
