@@ -16,6 +16,8 @@ reported before counts where the runtime has forgotten: a container never
 goes back to one that had not run.
 """
 
+import dataclasses
+
 from zun_vk.compute import backoff
 from zun_vk.compute import endings
 from zun_vk.compute import initials
@@ -58,12 +60,23 @@ def pod_state(pod: dict, seen: model.Seen, memory: model.PodMemory,
 def container_statuses(pod: dict, seen: model.Seen, memory: model.PodMemory,
                        now: float) -> tuple[list[dict], list[dict]]:
     """Return containerStatuses and initContainerStatuses, in pod order."""
-    view = views.View(pod, seen, memory, now)
+    view = views.View(pod, _without_unborn(seen, memory), memory, now)
     ordinary = [_status(view, spec) for spec in policy.regulars(pod)]
     initial = [_status(view, spec) for spec in policy.initials(pod)]
     if memory.ended:
         _close(ordinary, initial)
     return ordinary, initial
+
+
+def _without_unborn(seen: model.Seen, memory: model.PodMemory) -> model.Seen:
+    """Leave out what is being started and has not run.
+
+    Its restart count must not show before it does: whoever watches takes
+    the end of the one before it for its own.
+    """
+    return dataclasses.replace(seen, containers=tuple(
+        each for each in seen.containers
+        if each.state != _STATE.CREATED or each.name not in memory.starting))
 
 
 def newly_waiting(before: states.PodState | None, state: states.PodState,

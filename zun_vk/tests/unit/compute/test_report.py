@@ -142,6 +142,22 @@ class TestWaiting(base.BaseTestCase):
         host.memory.waiting['main'] = model.Words('RunContainerError', 'no')
         self.assertEqual(('waiting', 'RunContainerError'), _state(host))
 
+    def test_a_restart_does_not_count_before_it_runs(self):
+        host = _host()
+        host.exit('main', 1)
+        before = _status(host)
+        newest = host.containers[0]
+        host.containers.insert(0, dataclasses.replace(
+            newest, id='next', attempt=newest.attempt + 1,
+            state=model.ContainerState.CREATED, started_at=0,
+            finished_at=0))
+        host.memory.starting.add('main')
+        self.assertEqual(before['restartCount'],
+                         _status(host)['restartCount'])
+        host.memory.starting.clear()
+        self.assertEqual(before['restartCount'] + 1,
+                         _status(host)['restartCount'])
+
     def test_an_init_container_that_was_created_initializes_the_pod(self):
         host = tiny.Host(tiny.pod(tiny.container('main'),
                                   inits=[tiny.container('i1')]))
