@@ -171,18 +171,28 @@ def container_names(record: typing.Any) -> list[str]:
 
 
 def capsule_fields(state: states.PodState) -> Fields:
-    """Return what of a host's state Zun's record of the capsule shows."""
+    """Return what of a host's state Zun's record of the capsule shows.
+
+    As with Zun's own drivers it runs once all its containers were started.
+    """
     if state.reason:
         return Fields(ERROR, _reason(state.reason, state.message),
                       container_id=state.sandbox or None)
     if state.ended:
         return Fields(STOPPED, '', container_id=state.sandbox or None)
-    if state.sandbox_ready:
+    if state.sandbox_ready and state.containers and all(
+            map(_was_started, state.containers)):
         return Fields(RUNNING, '', container_id=state.sandbox)
     waiting = [_waiting(status) for status
                in (*state.init_containers, *state.containers)]
     return Fields(None, next(filter(None, waiting), ''),
                   container_id=state.sandbox or None)
+
+
+def _was_started(status: Mapping[str, typing.Any]) -> bool:
+    state = status.get('state') or {}
+    return ('running' in state or 'terminated' in state
+            or bool(status.get('lastState')))
 
 
 def container_fields(status: Mapping[str, typing.Any]) -> Fields:

@@ -92,10 +92,22 @@ class FieldsTestCase(oslotest.base.BaseTestCase):
     def state(self, **fields):
         return states.PodState('u', 'cap-1', '', 1, **fields)
 
-    def test_a_capsule_runs_once_its_sandbox_does(self):
+    def status_with(self, *containers):
+        return zunrecord.capsule_fields(self.state(
+            sandbox='s', sandbox_ready=True, containers=containers)).status
+
+    def test_a_capsule_runs_once_all_its_containers_were_started(self):
+        waits = {'name': 'w', 'state': {'waiting': {'reason': 'x'}},
+                 'lastState': {}}
+        runs = {'name': 'r', 'state': {'running': {}}, 'lastState': {}}
+        ended = {'name': 'e', 'state': {'terminated': {'exitCode': 1}}}
+        loops = waits | {'lastState': ended['state']}
         self.assertIsNone(zunrecord.capsule_fields(self.state()).status)
-        self.assertEqual('Running', zunrecord.capsule_fields(self.state(
-            sandbox='s', sandbox_ready=True)).status)
+        self.assertIsNone(self.status_with())
+        self.assertIsNone(self.status_with(waits))
+        self.assertIsNone(self.status_with(runs, waits))
+        for containers in ((runs,), (runs, ended), (runs, loops)):
+            self.assertEqual('Running', self.status_with(*containers))
 
     def test_a_capsule_that_ended_is_stopped(self):
         self.assertEqual('Stopped', zunrecord.capsule_fields(
@@ -112,6 +124,7 @@ class FieldsTestCase(oslotest.base.BaseTestCase):
             'reason': 'ErrImagePull', 'message': 'no such image'}}}
         self.assertEqual('ErrImagePull: no such image',
                          zunrecord.capsule_fields(self.state(
+                             sandbox='s', sandbox_ready=True,
                              containers=(waiting,))).status_reason)
 
     def test_an_exit_shows_its_code(self):
