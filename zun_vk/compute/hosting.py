@@ -118,22 +118,31 @@ class Hosting:
         reply = self._bus.peer(bus_module.DRIVER, self._host).call(
             'capsules')
         wires = fields.mappings(reply, 'capsules', _MAX_CAPSULES)
-        for wire in wires:
-            if fields.text(wire, 'status') in _RUNS:
-                self._run(wire)
+        known = [self._run(wire) for wire in wires
+                 if fields.text(wire, 'status') in _RUNS]
         here = {fields.text(wire, 'uuid') for wire in wires}
         absent = {pod.capsule.uuid: pod for pod in self._pods.only(here)}
         for uuid in self._missed & set(absent):
             LOG.warning('Capsule %s is gone in Zun and ends', uuid)
             self._pods.delete(uuid, None)
         self._missed = set(absent)
-        self._pods.confirm()
+        if all(known):
+            self._pods.confirm()
 
-    def _run(self, wire: dict) -> None:
+    def _run(self, wire: dict) -> bool:
+        """Run a capsule.
+
+        :returns: False where it must be tried again, for what may run of it
+            is not known to be wanted
+        """
         try:
             endpoint_module.run_described(self._pods, wire)
-        except (fields.Malformed, exceptions.Unavailable) as error:
+        except fields.Malformed as error:
             LOG.error('A capsule of Zun cannot be run: %s', error)
+        except exceptions.Unavailable as error:
+            LOG.error('A capsule of Zun cannot be run now: %s', error)
+            return False
+        return True
 
     def _forget_old(self) -> None:
         """Forget pods that are gone for long, and those that nobody wants."""

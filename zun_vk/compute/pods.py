@@ -36,6 +36,8 @@ from zun_vk.rpc import states
 LOG = logging.getLogger(__name__)
 
 _DEFAULT_GRACE = 30.0
+# Seconds after which a record that could not be written is tried again.
+_SAVE_AGAIN = 10.0
 
 
 class Pods:
@@ -71,6 +73,7 @@ class Pods:
         """Run a capsule; nothing new where it runs already.
 
         :param payload: of a capsule that no agent knows
+        :raises Unavailable: not now; call again
         """
         with self._lock:
             known = self._pods.get(capsule.uid)
@@ -85,9 +88,15 @@ class Pods:
             raise exceptions.Unavailable(
                 'zun-vk-compute', 'the pod has another capsule here')
         pod = pod_module.Pod(capsule, payload=payload)
-        if payload is not None:
-            self._store.save_payload(capsule.uid, payload.to_wire())
-        self.save(pod)
+        try:
+            if payload is not None:
+                self._store.save_payload(capsule.uid, payload.to_wire())
+            self._store.save(capsule.uid, pod_module.to_record(pod))
+        except OSError as error:
+            # Whoever asks still has it, and will ask again.
+            raise exceptions.Unavailable(
+                'zun-vk-compute', f'the pod cannot be recorded: '
+                f'{error.strerror}') from None
         self._add(pod)
 
     def delete(self, uuid: str, grace: float | None) -> bool:
@@ -163,9 +172,21 @@ class Pods:
         return [pod for pod in self.all() if pod.capsule.uuid not in known]
 
     def save(self, pod: pod_module.Pod) -> None:
-        """Keep the record of a pod."""
-        if not pod.gone:
+        """Keep the record of a pod; where it cannot be written, later.
+
+        A disk that is full must not stop what is done for a pod.
+        """
+        if pod.gone:
+            return
+        try:
             self._store.save(pod.uid, pod_module.to_record(pod))
+        except OSError as error:
+            LOG.error('Pod %s cannot be recorded: %s', pod.uid,
+                      error.strerror)
+            pod.unsaved = True
+            self.queue.add_after(pod.uid, _SAVE_AGAIN)
+        else:
+            pod.unsaved = False
 
     def work(self, look: Callable[[pod_module.Pod], float | None],
              stop: threading.Event) -> None:
@@ -190,6 +211,8 @@ class Pods:
         pod = self.get(uid)
         if pod is None:
             return
+        if pod.unsaved:
+            self.save(pod)
         again = look(pod)
         self.queue.forget(uid)
         if pod.gone:
@@ -225,9 +248,14 @@ class Pods:
 
     def _forget(self, pod: pod_module.Pod) -> None:
         capsule = pod.capsule
-        self._store.keep(pod.uid, {
-            'node': capsule.node, 'namespace': capsule.namespace,
-            'pod': capsule.pod, 'at': self._wall()})
+        try:
+            self._store.keep(pod.uid, {
+                'node': capsule.node, 'namespace': capsule.namespace,
+                'pod': capsule.pod, 'at': self._wall()})
+        except OSError as error:
+            # Its capsule must go all the same.
+            LOG.error('Logs of pod %s stay: what is left of it cannot be '
+                      'recorded: %s', pod.uid, error.strerror)
         self._store.remove(pod.uid)
         with self._lock:
             self._pods.pop(pod.uid, None)

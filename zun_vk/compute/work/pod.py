@@ -81,6 +81,7 @@ class Pod:
     :param generation: of the state that was published last
     :param removing: Zun wants the capsule deleted
     :param gone: nothing of it is left but logs
+    :param unsaved: its record could not be written
     :param fetched_at: monotonic time the payload was last known to be new
     :param fetch_at: monotonic time it must be asked for again
     :param volumes_of: generation of the payload its volumes were made of
@@ -97,6 +98,7 @@ class Pod:
     published: states.PodState | None = None
     removing: bool = False
     gone: bool = False
+    unsaved: bool = False
     inbox: collections.deque[Callable[['Pod'], None]] = dataclasses.field(
         default_factory=collections.deque)
     fetched_at: float = float('-inf')

@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import errno
 from unittest import mock
 
 import fixtures
@@ -71,6 +72,42 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.look()
         self.assertTrue(self.pods.get('uid-1').removing)
         self.assertEqual('cap-1', self.pods.get('uid-1').capsule.uuid)
+
+    def full_disk(self):
+        """Return a patch: nothing can be written while it holds."""
+        return mock.patch.object(
+            store.RecordStore, '_write', autospec=True,
+            side_effect=OSError(errno.ENOSPC, 'No space left on device'))
+
+    def test_a_pod_that_cannot_be_recorded_is_not_taken(self):
+        with self.full_disk():
+            self.assertRaises(exceptions.Unavailable, self.run_capsule)
+        self.assertIsNone(self.pods.get('uid-1'))
+        self.run_capsule()
+        self.assertIsNotNone(self.pods.get('uid-1'))
+
+    def test_a_full_disk_keeps_no_pod_from_ending(self):
+        self.run_capsule()
+        with self.full_disk():
+            self.endpoint.delete_capsule({}, uuid='cap-1', grace=5)
+            self.look()
+        pod = self.pods.get('uid-1')
+        self.assertEqual((True, 5), (pod.removing, pod.memory.ending.grace))
+        self.endpoint.pod_changed({}, uid='uid-1')
+        self.look()
+        again = self.made()
+        again.restore()
+        self.assertTrue(again.get('uid-1').removing)
+
+    def test_a_full_disk_keeps_no_capsule_from_going(self):
+        self.run_capsule()
+
+        def gone(pod):
+            pod.gone = True
+        with self.full_disk():
+            self.look(gone)
+        self.assertEqual(
+            {'gone': True}, self.endpoint.delete_capsule({}, uuid='cap-1'))
 
     def test_a_restart_takes_up_all_pods(self):
         self.run_capsule()
