@@ -45,6 +45,15 @@ class RecordStore:
         """Make the directory, for root alone; before anything is saved."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what a service that was killed has left half-made."""
+        for path in self._directory.glob('.*.new'):
+            path.unlink(missing_ok=True)
+        for path in self._directory.glob(f'*{_PAYLOAD}'):
+            if not path.with_suffix(_RECORD).exists():
+                path.unlink(missing_ok=True)
 
     def save(self, uid: str, record: dict) -> None:
         """Keep the record of a pod, in one step."""

@@ -92,8 +92,11 @@ class Fetcher:
             self._clock() - pod.fetched_at < FRESH)
 
     def _ask(self, capsule: pod_module.Capsule, known: str,
-             ) -> payload_module.PodPayload | None:
-        """Return the payload; None where what is known is the newest."""
+             ) -> tuple[payload_module.PodPayload, dict] | None:
+        """Return the payload, and as it came.
+
+        :returns: None where what is known is the newest
+        """
         reply = self._bus.peer(bus_module.AGENT, capsule.node).call(
             'get_pod', uid=capsule.uid, capsule=capsule.uuid,
             host=self._host, addresses=list(capsule.addresses), known=known)
@@ -104,11 +107,10 @@ class Fetcher:
         made = payload_module.from_wire(reply.get('payload'))
         if made.pod['metadata']['uid'] != capsule.uid or made.host_paths:
             raise fields.Malformed('payload is of another pod')
-        self._keep(capsule.uid, reply['payload'])
-        return made
+        return made, reply['payload']
 
     def _answered(self, pod: pod_module.Pod,
-                  payload: payload_module.PodPayload | None,
+                  answer: tuple[payload_module.PodPayload, dict] | None,
                   error: Exception | None) -> None:
         now = self._clock()
         if error is not None:
@@ -121,7 +123,9 @@ class Fetcher:
         pod.fetched_at = now
         # Not all pods of a host at the same moment.
         pod.fetch_at = now + INTERVAL * random.uniform(0.8, 1.2)  # noqa: S311
-        pod.payload = payload or pod.payload
+        if answer is not None:
+            pod.payload = answer[0]
+            self._kept(pod, answer[1])
         if pod.payload is None:
             return
         if pod.payload.volume_errors or pod.payload.container_errors:
@@ -129,3 +133,12 @@ class Fetcher:
         elif pod.payload.refresh_after:
             left = pod.payload.refresh_after - self._wall()
             pod.fetch_at = min(pod.fetch_at, now + max(5.0, left))
+
+    def _kept(self, pod: pod_module.Pod, wire: dict) -> None:
+        """Keep a payload: here, where the pod is known not to be gone."""
+        try:
+            self._keep(pod.uid, wire)
+        except OSError as error:
+            # Whoever begins anew asks for it.
+            LOG.error('What pod %s is cannot be recorded: %s', pod.uid,
+                      error.strerror)

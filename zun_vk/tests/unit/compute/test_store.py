@@ -53,6 +53,17 @@ class StoreTestCase(oslotest.base.BaseTestCase):
         self.store.forget('u')
         self.assertEqual({}, self.store.kept())
 
+    def test_secrets_without_a_record_do_not_outlive_a_restart(self):
+        self.store.save('u', {'a': 1})
+        self.store.save_payload('u', {'pod': 1})
+        self.store.keep('v', {'at': 5})
+        self.store.save_payload('v', {'secret': 'x'})
+        with open(os.path.join(self.path, '.w.payload.new'), 'w') as stream:
+            stream.write('cut off')
+        store.RecordStore(self.path).open()
+        self.assertEqual(['u.json', 'u.payload', 'v.kept'],
+                         sorted(os.listdir(self.path)))
+
     def test_files_are_roots_alone(self):
         self.store.save_payload('u', {'secret': 'x'})
         self.assertEqual(0o700, stat.S_IMODE(os.stat(self.path).st_mode))

@@ -1,0 +1,64 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import errno
+from unittest import mock
+
+import oslotest.base
+
+from zun_vk.compute.work import fetcher
+from zun_vk.compute.work import pod as pod_module
+from zun_vk.compute.work import tasks
+from zun_vk.rpc import bus
+from zun_vk.rpc import payload
+from zun_vk.tests.fixtures import wait
+
+CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
+PAYLOAD = payload.PodPayload('1', {
+    'metadata': {'uid': 'uid-1', 'name': 'web', 'namespace': 'ns'},
+    'spec': {'containers': [{'name': 'c', 'image': 'i'}]}}).to_wire()
+
+
+class FetcherTestCase(oslotest.base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.pod = pod_module.Pod(CAPSULE)
+        self.tasks = tasks.Tasks('fetch', 1)
+        self.addCleanup(self.tasks.close)
+        made = mock.create_autospec(bus.Bus, instance=True)
+        self.agent = made.peer.return_value = mock.create_autospec(
+            bus.Peer, instance=True)
+        self.agent.call.return_value = {'payload': PAYLOAD}
+        self.keep = mock.Mock(spec=lambda uid, wire: None)
+        self.fetcher = fetcher.Fetcher(
+            made, 'host-1', self.tasks, lambda uid: None, self.keep)
+
+    def answered(self):
+        self.fetcher.look(self.pod)
+        wait.wait_for(lambda: self.pod.inbox, 'an answer has come')
+
+    def test_what_comes_for_a_pod_that_has_gone_meanwhile_is_not_kept(self):
+        self.answered()
+        # Nobody looks into its inbox any more.
+        self.keep.assert_not_called()
+
+    def test_what_comes_is_kept(self):
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        self.keep.assert_called_once_with('uid-1', PAYLOAD)
+        self.assertEqual('1', self.pod.payload.generation)
+
+    def test_what_cannot_be_kept_is_used_all_the_same(self):
+        self.keep.side_effect = OSError(errno.ENOSPC, 'No space left')
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        self.assertEqual('1', self.pod.payload.generation)
