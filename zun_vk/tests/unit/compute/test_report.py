@@ -147,7 +147,7 @@ class TestWaiting(base.BaseTestCase):
         host.exit('main', 1)
         before = _status(host)
         newest = host.containers[0]
-        host.containers.insert(0, dataclasses.replace(
+        host.containers.append(dataclasses.replace(
             newest, id='next', attempt=newest.attempt + 1,
             state=model.ContainerState.CREATED, started_at=0,
             finished_at=0))
