@@ -73,12 +73,22 @@ class Kill:
     def run(self) -> None:
         """Do it; returns when the container has ended."""
         if self._hook is not None and self._left() > 0:
-            self._hook(self._left(), self._cut)
+            try:
+                self._hook(self._left(), self._cut)
+            except Exception:  # whatever it is, the container must end
+                LOG.exception('A preStop hook broke')
         with self._changed:
             while self._held and self._left() > 0:
                 self._changed.wait(self._left())
             self._signalled = True
         self._stop(self._grace())
+
+    def let_go(self) -> None:
+        """Wait for nothing any more: the container has gone."""
+        self._cut.set()
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
 
     def stop_again(self) -> None:
         """Stop it by the present deadline, beside a stop under way.
@@ -117,8 +127,8 @@ class Killer:
         self._tasks = tasks
         self._wake = wake
         self._wall = wall
-        # By container id; touched by the worker of its pod only.
-        self._kills: dict[str, Kill] = {}
+        # By pod, then by container id; touched by the pod's worker only.
+        self._kills: dict[str, dict[str, Kill]] = {}
 
     def kill(self, pod: pod_module.Pod, action: model.KillContainer) -> bool:
         """Begin to end a container, or end it sooner.
@@ -126,7 +136,8 @@ class Killer:
         :returns: False where it is being ended already
         """
         deadline = self._wall() + action.grace
-        under_way = self._kills.get(action.id)
+        kills = self._kills.setdefault(pod.uid, {})
+        under_way = kills.get(action.id)
         if action.restart:
             pod.memory.again.add(action.id)
         pod.memory.killing[action.id] = model.Killing(
@@ -141,7 +152,7 @@ class Killer:
         kill = Kill(lambda grace: self._stop(action.id, grace),
                     self._hook(pod, action.name, action.id), deadline,
                     action.hold, self._wall)
-        self._kills[action.id] = kill
+        kills[action.id] = kill
 
         def done(result: typing.Any, error: Exception | None) -> None:
             pod.inbox.append(
@@ -151,9 +162,14 @@ class Killer:
         self._tasks.start(('kill', action.id), kill.run, done)
         return True
 
+    def forget(self, pod: pod_module.Pod) -> None:
+        """Forget a pod that has gone; hooks may go on that outlived it."""
+        for kill in self._kills.pop(pod.uid, {}).values():
+            kill.let_go()
+
     def _ended(self, pod: pod_module.Pod, action: model.KillContainer,
                error: Exception | None) -> None:
-        self._kills.pop(action.id, None)
+        self._kills.get(pod.uid, {}).pop(action.id, None)
         pod.memory.killing.pop(action.id, None)
         pod.memory.retry_at.pop(action.id, None)
         if error is not None:

@@ -44,8 +44,8 @@ class Observer:
         self._lock = threading.Lock()  # guards the dicts below
         # By pod: what cannot change any more, by container id.
         self._exited: dict[str, dict[str, model.SeenContainer]] = {}
-        # By sandbox that is ready: its status.
-        self._sandboxes: dict[str, cri.SandboxStatus] = {}
+        # By pod: the status of each sandbox that is ready, by its id.
+        self._sandboxes: dict[str, dict[str, cri.SandboxStatus]] = {}
 
     def look(self, pod: pod_module.Pod) -> model.Seen:
         """Return all that the runtime has of a pod.
@@ -55,10 +55,12 @@ class Observer:
         labels = {model.LABEL_UID: pod.uid,
                   model.LABEL_CAPSULE: pod.capsule.uuid,
                   model.LABEL_MANAGED_BY: model.MANAGED_BY}
-        sandboxes = [self._sandbox(each)
+        sandboxes = [self._sandbox(pod, each)
                      for each in self._runtime.sandboxes(labels)]
-        containers = [self._container(pod, each)
-                      for each in self._runtime.containers(labels)]
+        listed = self._runtime.containers(labels)
+        containers = [self._container(pod, each) for each in listed]
+        self._prune(pod, {each.id for each in sandboxes if each.ready},
+                    {each.id for each in listed})
         return seen.seen(sandboxes, filter(None, containers))
 
     def pid(self, pod: pod_module.Pod) -> int:
@@ -70,31 +72,42 @@ class Observer:
                 {model.LABEL_UID: pod.uid,
                  model.LABEL_CAPSULE: pod.capsule.uuid}):
             if each.state == cri_pb2.SANDBOX_READY:
-                return self._status(each.id).pid
+                return self._status(pod, each.id).pid
         return 0
 
     def forget(self, pod: pod_module.Pod) -> None:
         with self._lock:
             self._exited.pop(pod.uid, None)
+            self._sandboxes.pop(pod.uid, None)
 
-    def _sandbox(self, listed: cri_pb2.PodSandbox) -> model.SeenSandbox:
+    def _prune(self, pod: pod_module.Pod, ready: set[str],
+               containers: set[str]) -> None:
+        """Forget what was removed since, and sandboxes that have ended."""
+        with self._lock:
+            for known, there in ((self._sandboxes, ready),
+                                 (self._exited, containers)):
+                of_pod = known.get(pod.uid, {})
+                for identity in set(of_pod) - there:
+                    del of_pod[identity]
+
+    def _sandbox(self, pod: pod_module.Pod,
+                 listed: cri_pb2.PodSandbox) -> model.SeenSandbox:
         found = seen.sandbox(listed)
         if not found.ready:
-            with self._lock:
-                self._sandboxes.pop(listed.id, None)
             return found
         return dataclasses.replace(found, addresses=seen.addresses(
-            self._status(listed.id).status.network))
+            self._status(pod, listed.id).status.network))
 
-    def _status(self, sandbox: str) -> cri.SandboxStatus:
+    def _status(self, pod: pod_module.Pod,
+                sandbox: str) -> cri.SandboxStatus:
         with self._lock:
-            known = self._sandboxes.get(sandbox)
+            known = self._sandboxes.get(pod.uid, {}).get(sandbox)
         if known is not None:
             return known
         status = self._runtime.sandbox_status(sandbox)
         if status.pid:
             with self._lock:
-                self._sandboxes[sandbox] = status
+                self._sandboxes.setdefault(pod.uid, {})[sandbox] = status
         return status
 
     def _container(self, pod: pod_module.Pod, listed: cri_pb2.Container,

@@ -185,6 +185,7 @@ class Worker:
             return _LOOK_AGAIN
         self._volumes.remove(pod.uid)
         self._observer.forget(pod)
+        self._killer.forget(pod)
         pod.gone = True
         self._tell(pod, seen)
         return None

@@ -96,6 +96,24 @@ class HostTestCase(oslotest.base.BaseTestCase):
         stopped, = self.runtime.called('StopContainer')
         self.assertEqual(30, stopped.timeout)
 
+    def test_pods_that_come_and_go_leave_nothing_in_memory(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        for count in (1, 2):
+            self.runtime.exit(self.host.container(), 1)
+            self.host.wait(uid, lambda status, count=count: status.get(
+                'lastState', {}).get('terminated'), 'it has ended')
+            if count == 1:
+                self.host.running(uid)
+        observer = self.host.parts._observer
+        known = {each for by_id in observer._exited.values()
+                 for each in by_id}
+        self.assertLessEqual(known, set(self.runtime.containers))
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        self.assertEqual(({}, {}), (observer._exited, observer._sandboxes))
+        self.assertEqual({}, self.host.parts.worker._killer._kills)
+
     def test_a_pod_that_is_told_to_end_keeps_its_capsule(self):
         uid = self.host.run(pod())
         self.host.running(uid)

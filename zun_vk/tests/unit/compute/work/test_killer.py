@@ -123,3 +123,28 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         self.kill(30, restart=True)
         self.finish()
         self.assertEqual({'c-1'}, self.pod.memory.again)
+
+    def test_a_pod_that_has_gone_leaves_nothing_behind(self):
+        entered, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hook(seconds, cut):
+            entered.set()
+            # Of a container that ended of itself: nothing else ends it.
+            cut.wait(5)
+            go_on.wait(5)
+        self.hook = hook
+        self.kill(30)
+        self.assertTrue(entered.wait(5))
+        self.killer.forget(self.pod)
+        self.assertEqual({}, self.killer._kills)
+        go_on.set()
+        self.finish()
+        self.stop.assert_called_once_with('c-1', 30)
+
+    def test_a_hook_that_breaks_keeps_no_container_running(self):
+        self.hook = mock.Mock(side_effect=OSError('no'))
+        self.kill(30)
+        self.finish()
+        self.stop.assert_called_once_with('c-1', 30)
+        self.assertEqual({}, self.pod.memory.retry_at)
