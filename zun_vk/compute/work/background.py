@@ -66,11 +66,24 @@ class Background:
 
         :returns: False where something runs under that key already
         """
+        def over(pod: pod_module.Pod, result: typing.Any,
+                 error: Exception | None) -> None:
+            pod.under_way.discard(key)
+            then(pod, result, error)
+
         def done(result: typing.Any, error: Exception | None) -> None:
-            pod.inbox.append(lambda pod: then(pod, result, error))
+            pod.inbox.append(lambda pod: over(pod, result, error))
             self.wake(pod.uid)
 
-        return self.tasks.start((*key, pod.uid), run, done)
+        if key in pod.under_way:
+            return False
+        pod.under_way.add(key)
+        # Of a capsule that the pod had before, something may still run.
+        return self.tasks.start((*key, pod.uid, pod.capsule.uuid), run, done)
 
     def running(self, pod: pod_module.Pod, key: tuple) -> bool:
-        return self.tasks.running((*key, pod.uid))
+        """Tell whether the worker has not been handed the outcome yet.
+
+        What it saw of the runtime may be older than the end of the work.
+        """
+        return key in pod.under_way

@@ -86,6 +86,7 @@ class Pod:
     :param fetch_at: monotonic time it must be asked for again
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
+    :param under_way: keys of work in the background
     :param creating: names of containers that the runtime is making; those
         whose images are being pulled are in ``memory.starting`` as well
     """
@@ -113,6 +114,7 @@ class Pod:
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     start_pauses: dict[str, backoff.Backoff] = dataclasses.field(
         default_factory=dict)
+    under_way: set[tuple] = dataclasses.field(default_factory=set)
     creating: set[str] = dataclasses.field(default_factory=set)
 
     @property

@@ -11,6 +11,7 @@
 # under the License.
 """A whole host over a fake runtime: what its pods come to."""
 
+import fixtures
 import oslotest.base
 
 from zun_vk.rpc import payload
@@ -113,6 +114,28 @@ class HostTestCase(oslotest.base.BaseTestCase):
                       'the capsule is gone')
         self.assertEqual(({}, {}), (observer._exited, observer._sandboxes))
         self.assertEqual({}, self.host.parts.worker._killer._kills)
+
+    def test_a_sandbox_that_comes_while_one_looks_is_not_made_twice(self):
+        gate = self.runtime.hold('RunPodSandbox')
+        observer = self.host.parts._observer
+        look, made = observer.look, []
+
+        def slow(pod):
+            found = look(pod)
+            if self.runtime.called('RunPodSandbox') and not made:
+                made.append(pod.uid)
+                gate.set()
+                wait.wait_for(lambda: not self.host.parts.tasks.running(
+                    ('sandbox', pod.uid, pod.capsule.uuid)), 'it is made')
+            return found
+
+        self.useFixture(fixtures.MockPatchObject(observer, 'look', slow))
+        uid = self.host.run(pod())
+        wait.wait_for(lambda: self.runtime.called('RunPodSandbox'),
+                      'it is being made')
+        self.host.pods.queue.add(uid)
+        self.host.running(uid)
+        self.assertEqual(1, len(self.runtime.called('RunPodSandbox')))
 
     def test_a_pod_that_is_told_to_end_keeps_its_capsule(self):
         uid = self.host.run(pod())
