@@ -22,6 +22,7 @@ import typing
 
 from oslo_config import cfg
 
+from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
@@ -51,8 +52,10 @@ class ComputeRuntime(following.FollowingRuntime):
             everywhere=bool(self._project))
         # Held by the one thread that looks at the newest capsules.
         self._looking = threading.Lock()
-        # Monotonic seconds; guarded by it.
-        self._looked_at = float('-inf')
+        # When the last look that Zun answered was begun, and when one
+        # failed and of what; monotonic seconds. Guarded by it.
+        self._looked_at = self._failed_at = float('-inf')
+        self._error: exceptions.RemoteError | None = None
 
     def check(self, pod: dict) -> None:
         request.check(pod)
@@ -72,13 +75,22 @@ class ComputeRuntime(following.FollowingRuntime):
             with self._looking:
                 # Another's look that was begun since serves as well.
                 if self._looked_at < asked:
+                    if self._error and self._failed_at > asked:
+                        # While this one waited: one time-out is enough.
+                        raise self._error
                     self._look_at_newest()
             known = self._store.get(uuid)
         return known
 
     def _look_at_newest(self) -> None:
-        at = self._looked_at = time.monotonic()
-        for raw in self._lister.newest_capsules():
+        at = time.monotonic()
+        try:
+            found = self._lister.newest_capsules()
+        except exceptions.RemoteError as error:
+            self._error, self._failed_at = error, time.monotonic()
+            raise
+        self._looked_at = at
+        for raw in found:
             capsule = self._ours(raw)
             if capsule is not None:
                 self._store.put(capsule, at)
