@@ -160,7 +160,8 @@ class TestTermination(hosted.HostedCase):
         took = time.monotonic() - begun
 
         self.assertGreaterEqual(took, 2.5)
-        self.assertLess(took, 12)
+        # Well before what Kubernetes gives where nobody says how much.
+        self.assertLess(took, 25)
         self.wait_nothing_left(pod)
         self.assertEqual(hosted.status_of(other),
                          hosted.status_of(self.now(other)))
