@@ -51,6 +51,7 @@ class TestSecurity(life.LifeCase):
             told('strict', allowPrivilegeEscalation=False,
                  seccompProfile={'type': 'RuntimeDefault'}),
             told('own', runAsUser=1234, runAsGroup=4321),
+            told('open', seccompProfile={'type': 'Unconfined'}),
             name='rooted', namespace=namespace)
         shared = self.run_pod(
             hosted.telling({**LOOKS, **VOLUME}, 'inherits',
@@ -92,7 +93,9 @@ class TestSecurity(life.LifeCase):
         self.assertIn('Read-only file system', said['fixed']['write'])
         self.assertEqual('1', said['strict']['privs'].split()[1])
         self.assertEqual('2', said['strict']['seccomp'].split()[1])
-        self.assertEqual('0', plain['seccomp'].split()[1])
+        # As of a kubelet with seccompDefault.
+        self.assertEqual('2', plain['seccomp'].split()[1])
+        self.assertEqual('0', said['open']['seccomp'].split()[1])
         self.assertEqual(('1234', '4321'), (said['own']['user'],
                                             said['own']['group']))
 
