@@ -17,6 +17,7 @@ a pod is decided by its worker alone: from here it only gets notes in its
 inbox.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 import threading
@@ -36,6 +37,8 @@ from zun_vk.rpc import states
 LOG = logging.getLogger(__name__)
 
 _DEFAULT_GRACE = 30.0
+# UUIDs of capsules that were deleted, to be told from new ones.
+_MAX_DELETED = 4096
 # Seconds after which a record that could not be written is tried again.
 _SAVE_AGAIN = 10.0
 
@@ -56,6 +59,12 @@ class Pods:
         self._pods: dict[str, pod_module.Pod] = {}
         self._by_capsule: dict[str, str] = {}
         self._confirmed = False
+        # The newest last; Zun uses no UUID twice.
+        self._deleted: collections.OrderedDict[str, None] = (
+            collections.OrderedDict())
+        # Held while a capsule is taken: it may come twice at once, from
+        # zun-compute and with the list of all that it has.
+        self._taking = threading.Lock()
 
     def restore(self) -> None:
         """Take up the pods that were recorded before."""
@@ -75,9 +84,20 @@ class Pods:
         :param payload: of a capsule that no agent knows
         :raises Unavailable: not now; call again
         """
+        with self._taking:
+            self._run(capsule, payload)
+
+    def _run(self, capsule: pod_module.Capsule,
+             payload: payload_module.PodPayload | None) -> None:
         with self._lock:
             known = self._pods.get(capsule.uid)
+            deleted = capsule.uuid in self._deleted
         if known is not None and known.capsule.uuid == capsule.uuid:
+            return
+        if deleted:
+            # Zun said so before it was deleted, and is heard after.
+            LOG.info('Capsule %s was deleted and does not run',
+                     capsule.uuid)
             return
         if known is not None:
             # The pod got another capsule: of the one before nothing runs
@@ -105,6 +125,11 @@ class Pods:
         :param grace: seconds; None: as its pod says
         :returns: it is gone
         """
+        with self._lock:
+            self._deleted[uuid] = None
+            self._deleted.move_to_end(uuid)
+            if len(self._deleted) > _MAX_DELETED:
+                self._deleted.popitem(last=False)
         pod = self._of_capsule(uuid)
         if pod is None:
             return True

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import errno
+import threading
 from unittest import mock
 
 import fixtures
@@ -25,6 +26,7 @@ from zun_vk.rpc import fields
 from zun_vk.rpc import payload
 
 CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
+_POD = pod_module.Pod
 POD = {'metadata': {'uid': 'uid-1', 'name': 'web', 'namespace': 'ns'},
        'spec': {'terminationGracePeriodSeconds': 7,
                 'containers': [{'name': 'c', 'image': 'i'}]}}
@@ -108,6 +110,50 @@ class PodsTestCase(oslotest.base.BaseTestCase):
             self.look(gone)
         self.assertEqual(
             {'gone': True}, self.endpoint.delete_capsule({}, uuid='cap-1'))
+
+    def test_a_capsule_that_was_deleted_does_not_run_again(self):
+        self.run_capsule()
+
+        def gone(pod):
+            pod.gone = pod.removing
+        self.endpoint.delete_capsule({}, uuid='cap-1')
+        self.look(gone)
+        # Said before it was deleted, and come after.
+        self.run_capsule()
+        self.assertIsNone(self.pods.get('uid-1'))
+        self.run_capsule(uuid='cap-2')
+        self.assertEqual('cap-2', self.pods.get('uid-1').capsule.uuid)
+
+    def test_a_capsule_deleted_before_it_came_does_not_run(self):
+        self.assertEqual(
+            {'gone': True}, self.endpoint.delete_capsule({}, uuid='cap-1'))
+        self.run_capsule()
+        self.assertIsNone(self.pods.get('uid-1'))
+
+    def test_capsules_that_were_deleted_are_not_remembered_for_ever(self):
+        for number in range(pods._MAX_DELETED + 5):
+            self.pods.delete(f'cap-{number}', 0)
+        self.assertEqual(pods._MAX_DELETED, len(self.pods._deleted))
+
+    def test_a_capsule_that_comes_twice_at_once_is_one_pod(self):
+        save = store.RecordStore.save
+        others = []
+
+        def slow(self_, uid, record):
+            if not others:
+                others.append(threading.Thread(target=self.run_capsule))
+                others[0].start()
+                others[0].join(0.3)
+            save(self_, uid, record)
+
+        made = []
+        self.useFixture(fixtures.MockPatchObject(
+            pods.pod_module, 'Pod', side_effect=lambda *args, **more:
+            made.append(_POD(*args, **more)) or made[-1]))
+        with mock.patch.object(store.RecordStore, 'save', slow):
+            self.run_capsule()
+            others[0].join(5)
+        self.assertEqual(1, len(made))
 
     def test_a_restart_takes_up_all_pods(self):
         self.run_capsule()
