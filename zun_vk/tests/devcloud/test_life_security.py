@@ -70,7 +70,7 @@ class TestSecurity(life.LifeCase):
                 {'name': 'net.ipv4.ip_local_port_range',
                  'value': '20000 30000'}]})
 
-        self.succeeded(rooted)
+        self.succeeded(rooted, 120)
         self.ranks({each['name']: self.told(rooted, each['name'])
                     for each in rooted['spec']['containers']})
         self.succeeded(shared)
