@@ -121,14 +121,13 @@ class HostLink:
                     else 'the pod has ended'}
         try:
             made = self._maker.make(pod, addresses,
-                                    time.monotonic() - _SHARED_FOR)
+                                    time.monotonic() - _SHARED_FOR, known)
         except exceptions.UnsupportedPod as error:
             return {'refused': str(error)}
         # Again: making it took time.
         self._guard()
-        if known and made.generation == known:
-            return {'unchanged': True}
-        return {'payload': made.to_wire()}
+        return ({'unchanged': True} if made is None
+                else {'payload': made.to_wire()})
 
     def _wanted(self, arguments: dict) -> dict:
         self._hears.heard(fields.text(arguments, 'host', _MAX_NAME))

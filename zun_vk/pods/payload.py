@@ -16,6 +16,7 @@ Only objects that the pod names are read, each by its name, with the rights
 of the node. What is missing does not fail the whole: the payload says it.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ import hashlib
 import hmac
 import json
 import os
+import pickle
+import threading
 
 from oslo_config import cfg
 
@@ -41,6 +44,8 @@ from zun_vk.rpc import payload
 
 # What changes without a change for the pod.
 _UNSEEN = ('generation', 'refresh_after')
+# Pods of which it is kept what their payloads were made of.
+_MOST = 10000
 Tell = Callable[[dict, Iterable[environment.Note]], None]
 
 
@@ -73,24 +78,59 @@ class PayloadMaker:
         self._tell = tell
         # A digest that can be compared but tells nothing of what it is of.
         self._key = os.urandom(32)
+        self._lock = threading.Lock()  # guards what is below
+        # By UID, digests: of what the last payload was made of, and its
+        # generation.
+        self._made: collections.OrderedDict[str, tuple[bytes, str]] = (
+            collections.OrderedDict())
 
-    def make(self, pod: dict, addresses: Sequence[str],
-             not_before: float) -> payload.PodPayload:
-        """Return the payload of ``pod``.
+    def make(self, pod: dict, addresses: Sequence[str], not_before: float,
+             known: str = '') -> payload.PodPayload | None:
+        """Return the payload of ``pod``, None where the known one is it.
 
         :param addresses: of its port
         :param not_before: monotonic time; what was there then is seen
+        :param known: generation of the payload that its host has
         :raises UnsupportedPod: a host cannot run it
         :raises RemoteError: the API server does not answer
         """
         refused = hostsupport.refused(pod)
         if refused:
             raise exceptions.UnsupportedPod(refused)
-        made, notes = assembly.assemble(
-            pod, self._read(pod, addresses, not_before), self._cluster)
+        material = self._read(pod, addresses, not_before)
+        digest = self._digest(pod, material)
+        if known and self._same(pod, digest, known):
+            return None
+        made, notes = assembly.assemble(pod, material, self._cluster)
         if notes:
             self._tell(pod, notes)
-        return dataclasses.replace(made, generation=self._generation(made))
+        generation = self._generation(made)
+        self._keep(pod, digest, generation)
+        return None if known == generation else dataclasses.replace(
+            made, generation=generation)
+
+    def _digest(self, pod: dict, material: assembly.Material) -> bytes:
+        """Return what two payloads that are made of the same share.
+
+        Hosts ask for each pod every minute, and it takes a seventh of the
+        time that a payload does. Equal material may have different digests;
+        then a payload is made for nothing.
+        """
+        # The version of a pod changes with all that it has.
+        whole = pod['metadata'].get('resourceVersion'), material
+        return hmac.digest(self._key, pickle.dumps(whole), 'sha256')
+
+    def _same(self, pod: dict, digest: bytes, known: str) -> bool:
+        with self._lock:
+            return self._made.get(pod['metadata']['uid']) == (digest, known)
+
+    def _keep(self, pod: dict, digest: bytes, generation: str) -> None:
+        uid = pod['metadata']['uid']
+        with self._lock:
+            self._made[uid] = digest, generation
+            self._made.move_to_end(uid)
+            if len(self._made) > _MOST:
+                self._made.popitem(last=False)
 
     def _generation(self, made: payload.PodPayload) -> str:
         wire = {name: value for name, value in made.to_wire().items()

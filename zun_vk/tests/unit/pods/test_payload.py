@@ -112,6 +112,58 @@ class ReadTestCase(PayloadTestCase):
         self.assertEqual('db.shop.svc.example.org', made.domain)
 
 
+class KnownTestCase(PayloadTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.maker = self._maker()
+        self.pod = strategies.pod(strategies.container(envFrom=[
+            {'secretRef': {'name': 's'}}]))
+        self.pod['metadata']['resourceVersion'] = '7'
+        self.known = self._again(known='').generation
+
+    def _again(self, known=None, addresses=('10.0.0.5',)):
+        return self.maker.make(copy.deepcopy(self.pod), addresses, 5.0,
+                               self.known if known is None else known)
+
+    def test_what_is_known_is_not_made_again(self):
+        with mock.patch.object(payload.assembly, 'assemble') as assemble:
+            self.assertIsNone(self._again())
+        assemble.assert_not_called()
+
+    def test_who_knows_another_one_or_none_is_given_it(self):
+        for known in ('', 'x'):
+            self.assertEqual(self.known, self._again(known).generation)
+
+    def test_whatever_it_is_made_of_is_looked_at(self):
+        changed = [lambda: self.objects.secret.configure_mock(
+            return_value={'k': b'other'}),
+            lambda: self.objects.whole_config_map.configure_mock(
+                return_value=objects.ConfigMap({'ca.crt': 'd'}, {})),
+            lambda: self.tokens.get.configure_mock(
+                return_value=tokens.Token('n3w', 300.0, 400.0)),
+            lambda: self.pod['metadata'].update(
+                resourceVersion='8', labels={'a': 'b'})]
+        for change in changed:
+            change()
+            made = self._again()
+            self.assertNotEqual(self.known, made.generation)
+            self.known = made.generation
+            self.assertIsNone(self._again())
+
+    def test_a_change_that_is_none_for_the_host_gives_it_nothing_new(self):
+        self.pod['metadata']['resourceVersion'] = '8'
+        self.tokens.get.return_value = tokens.Token('t0k3n', 150.0, 200.0)
+        self.assertIsNone(self._again())
+
+    def test_of_no_more_pods_than_that_anything_is_kept(self):
+        with mock.patch.object(payload, '_MOST', 3):
+            for number in range(9):
+                self.pod['metadata']['uid'] = str(number)
+                self._again('')
+        self.assertEqual(3, len(self.maker._made))
+
+
 class RefusalTestCase(PayloadTestCase):
 
     def test_a_pod_that_no_host_can_run_is_refused(self):

@@ -66,5 +66,5 @@ class LocatedTestCase(base.CloudTestCase):
         for _ in range(2):
             self.assertRaises(exceptions.Unreachable, self.runtime.located,
                               'a')
-        self.zun.newest_capsules.side_effect = lambda: []
+        self.zun.newest_capsules.side_effect = list
         self.assertIsNone(self.runtime.located('a'))
