@@ -195,6 +195,9 @@ def _entries(pod: dict, kind: str, told: tuple[dict, ...],
 def _entry(pod: dict, spec: dict, told: dict | None, before: dict | None,
            state: states.PodState, at: str, init: bool) -> dict:
     entry = _read(pod, spec, told or before or {})
+    # A runtime may have lost the containers that it was counted by.
+    entry['restartCount'] = max(entry['restartCount'],
+                                (before or {}).get('restartCount') or 0)
     if before and _is_over(pod, spec, before, init) and (
             entry['state'].get('terminated') is None):
         entry = _read(pod, spec, before)

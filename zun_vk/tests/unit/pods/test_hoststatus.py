@@ -271,6 +271,13 @@ class ContainersTestCase(StatusTestCase):
             self.assertEqual(again, 'running' in shown['state'],
                              (policy, code))
 
+    def test_no_count_of_restarts_goes_back(self):
+        self._pod()
+        for counted, shown in ((4, 4), (0, 4), (5, 5)):
+            entry, = self._status(told(
+                'main', _RUNNING, restartCount=counted))['containerStatuses']
+            self.assertEqual(shown, entry['restartCount'])
+
     def test_what_was_known_is_kept_where_nothing_is_told(self):
         self._status(told('main', _RUNNING))
         shown, = self._status()['containerStatuses']
