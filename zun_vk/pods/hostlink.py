@@ -181,7 +181,7 @@ class HostLink:
             LOG.exception('%s from a host could not be taken', method)
 
     def _pod_states(self, arguments: dict) -> None:
-        host = fields.text(arguments, 'host', _MAX_NAME)
+        host = _host(arguments)
         wires = fields.items(arguments, 'states', _MOST)
         self._hears.heard(host)
         present = set()
@@ -212,7 +212,7 @@ class HostLink:
         return True
 
     def _pod_events(self, arguments: dict) -> None:
-        host = fields.text(arguments, 'host', _MAX_NAME)
+        host = _host(arguments)
         for wire in fields.items(arguments, 'events', states.MAX_EVENTS):
             try:
                 event = states.event_from_wire(wire)
@@ -249,6 +249,14 @@ def serve(bus: bus_module.Bus, node: str, link: HostLink,
     finally:
         server.stop()
         server.wait()
+
+
+def _host(arguments: dict) -> str:
+    """Return who tells; '' would be the host of capsules that have none."""
+    host = fields.text(arguments, 'host', _MAX_NAME)
+    if not host:
+        raise fields.Malformed('host is missing')
+    return host
 
 
 def _dropped(method: str, error: fields.Malformed) -> str:
