@@ -86,6 +86,8 @@ class ZunVkDriver(cri_driver.CriDriver):
 
     def _fail(self, context, capsule, reason):
         try:
+            # It may have heard of the capsule though its answer was lost.
+            self._host.cast('delete_capsule', uuid=capsule.uuid, grace=0)
             self._give_back(context, capsule)
             capsule.addresses = {}
         except Exception:

@@ -238,8 +238,10 @@ class Hosts:
         """
         metadata = pod['metadata']
         if not metadata.get('deletionTimestamp'):
-            return pod['spec'].get('terminationGracePeriodSeconds',
-                                   _GRACE_PERIOD)
+            # Kubernetes: one that is negative counts as a second.
+            grace = pod['spec'].get('terminationGracePeriodSeconds',
+                                    _GRACE_PERIOD)
+            return 1 if grace < 0 else grace
         given = metadata.get('deletionGracePeriodSeconds') or 0
         left = times.seconds(metadata['deletionTimestamp']) - self._wall()
         return max(0, min(given, math.ceil(left)))

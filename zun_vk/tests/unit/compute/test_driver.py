@@ -99,6 +99,9 @@ class DriverTestCase(oslotest.base.BaseTestCase):
                          (record.status, record.status_reason, record.host))
         self.assertEqual('Error', record.containers[0].status)
         self.assertEqual({}, self.ports)
+        # What was not answered may have been heard.
+        self.host.cast.assert_called_once_with(
+            'delete_capsule', uuid='cap-1', grace=0)
 
     def test_a_network_that_is_not_the_users_fails_the_capsule(self):
         self.zun.utils.build_requested_networks.side_effect = (

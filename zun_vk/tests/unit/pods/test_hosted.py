@@ -120,6 +120,10 @@ class DeletionTestCase(HostedTestCase):
         self._sync()
         self.assertEqual(20, self.told()[0][2]['grace'])
 
+    def test_a_negative_grace_period_is_a_second(self):
+        self.assertEqual(1, self.side._grace({'metadata': {}, 'spec': {
+            'terminationGracePeriodSeconds': -5}}))
+
     def test_a_clock_that_is_wrong_gives_no_more_than_was_asked_for(self):
         pod = self.running()
         self.deleted(pod)
