@@ -90,9 +90,18 @@ class Capsule:
         return self.delete_asked or self.status in _DELETING
 
     @property
+    def unplaced(self) -> bool:
+        """No host has taken it up, as far as Zun shows.
+
+        One that shows its host has its claim in Placement, however long its
+        containers take to start.
+        """
+        return self.creating and not self.host
+
+    @property
     def in_transition(self) -> bool:
         """Zun is at work on it: its status will change soon."""
-        return self.creating or self.deleting
+        return self.unplaced or self.deleting
 
     @property
     def failed_to_start(self) -> bool:

@@ -288,7 +288,7 @@ class PodController:
 
     def _report(self, pod: dict, capsule: capsule_module.Capsule,
                 memory: memory_module.Memory) -> None:
-        if not capsule.creating:
+        if not capsule.unplaced:
             self._queue.forget(capsule.uid)
             memory.no_room = ''
         status = self._hosts.status(pod, capsule)

@@ -97,7 +97,8 @@ class Hosts:
         state = self._states.of(capsule.uuid)
         if state is None:
             return lifecycle.Hosted(running=(
-                bool(capsule.host) and not capsule.in_transition
+                bool(capsule.host) and not capsule.creating
+                and not capsule.deleting
                 and not capsule.failed_to_start
                 and not self._given_up(capsule, state, memory)))
         if not state.ended:

@@ -111,7 +111,7 @@ class FollowingRuntime(base.CapsuleRuntime):
         at = time.monotonic()
         # Until a host has taken it up, Zun drops a capsule's record and
         # lets the host make the containers all the same.
-        if (capsule.creating
+        if (capsule.unplaced
                 and self._store.age(capsule.uuid, at) < _CREATING_PATIENCE):
             return
         try:

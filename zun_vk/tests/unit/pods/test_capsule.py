@@ -111,6 +111,15 @@ class FromZunTestCase(base.BaseTestCase):
 
 class StateTestCase(base.BaseTestCase):
 
+    def test_what_a_host_has_taken_up_has_its_claim(self):
+        seen = capsules.read(status='Creating')
+        self.assertTrue(seen.unplaced)
+        placed = dataclasses.replace(seen, host='host-1')
+        self.assertFalse(placed.unplaced)
+        self.assertFalse(placed.in_transition)
+        self.assertTrue(dataclasses.replace(
+            placed, status='Deleting').in_transition)
+
     def test_what_zun_is_at_work_on_is_in_transition(self):
         for status, expected in (
                 ('Creating', True), ('Created', True), ('', True),
