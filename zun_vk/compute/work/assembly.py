@@ -41,10 +41,12 @@ from zun_vk.compute.work import tasks as tasks_module
 from zun_vk.compute.work import worker as worker_module
 from zun_vk.rpc import bus as bus_module
 
-# Pulls and starts of many pods at once, kills beside them: those may take
-# as long as a pod's grace, so that they must not wait for each other.
+# Sandboxes and starts of many pods at once. Apart from them what takes as
+# long as somebody likes, an hour too: kills, hooks and pulls.
 _TASKS = 64
 _KILLS = 1000
+_HOOKS = 1000
+_PULLS = 256
 _FETCHES = 8
 
 
@@ -63,7 +65,10 @@ class Parts:
         self.tasks = tasks_module.Tasks('task', _TASKS)
         self._kills = tasks_module.Tasks('kill', _KILLS)
         self._fetches = tasks_module.Tasks('fetch', _FETCHES)
-        background = background_module.Background(self.tasks, wake)
+        self._hooks = tasks_module.Tasks('hook', _HOOKS)
+        self._pulls = tasks_module.Tasks('pull', _PULLS)
+        background = background_module.Background(
+            self.tasks, wake, {'hook': self._hooks, 'pull': self._pulls})
         self._settings = configs.from_conf(conf)
         self.volumes = volumes_module.PodVolumes(options)
         self._observer = observer_module.Observer(
@@ -114,7 +119,8 @@ class Parts:
     def close(self) -> None:
         """Begin nothing new."""
         self._probes.stop()
-        for tasks in (self.tasks, self._kills, self._fetches):
+        for tasks in (self.tasks, self._kills, self._fetches, self._hooks,
+                      self._pulls):
             tasks.close()
 
     def _host_settings(self) -> configs.Settings:

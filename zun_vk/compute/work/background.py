@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import time
 import typing
@@ -53,10 +54,14 @@ class Background:
     """Starts work whose outcome a pod's worker handles.
 
     :param wake: called with a UID whose pod has something in its inbox
+    :param apart: by the first word of their keys: what runs elsewhere, for
+        it may take long
     """
 
     tasks: tasks_module.Tasks
     wake: Callable[[str], None]
+    apart: Mapping[str, tasks_module.Tasks] = dataclasses.field(
+        default_factory=dict)
 
     def start(self, pod: pod_module.Pod, key: tuple,
               run: Callable[[], typing.Any],
@@ -79,7 +84,8 @@ class Background:
             return False
         pod.under_way.add(key)
         # Of a capsule that the pod had before, something may still run.
-        return self.tasks.start((*key, pod.uid, pod.capsule.uuid), run, done)
+        tasks = self.apart.get(key[0], self.tasks)
+        return tasks.start((*key, pod.uid, pod.capsule.uuid), run, done)
 
     def running(self, pod: pod_module.Pod, key: tuple) -> bool:
         """Tell whether the worker has not been handed the outcome yet.

@@ -16,7 +16,7 @@ time to end. It starts such work here under a key, goes on, and looks at the
 result when it is called again.
 """
 
-from concurrent import futures
+import collections
 import threading
 import typing
 
@@ -33,9 +33,15 @@ class Tasks:
     """
 
     def __init__(self, name: str, threads: int):
-        self._pool = futures.ThreadPoolExecutor(threads, name)
-        self._lock = threading.Lock()  # guards the set below
+        self._name = name
+        self._most = threads
+        # The one lock: it guards all below.
+        self._changed = threading.Condition()
         self._running: set[typing.Hashable] = set()
+        self._waiting: collections.deque[tuple] = collections.deque()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
 
     def start(self, key: typing.Hashable, run: typing.Callable[[], object],
               done: typing.Callable[[typing.Any, Exception | None], None],
@@ -46,25 +52,52 @@ class Tasks:
             the error that it raised
         :returns: False where one runs already
         """
-        with self._lock:
+        with self._changed:
             if key in self._running:
                 return False
+            if self._closed:
+                # Nobody looks at results any more.
+                return True
             self._running.add(key)
-        try:
-            self._pool.submit(self._run, key, run, done)
-        except RuntimeError:
-            # Shut down: nobody looks at results any more.
-            with self._lock:
-                self._running.discard(key)
+            self._waiting.append((key, run, done))
+            if (self._idle < len(self._waiting)
+                    and self._threads < self._most):
+                self._spawn()
+            self._changed.notify()
         return True
 
     def running(self, key: typing.Hashable) -> bool:
-        with self._lock:
+        with self._changed:
             return key in self._running
 
     def close(self) -> None:
         """Begin nothing new; does not wait for what runs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _spawn(self) -> None:
+        """Start a thread; the caller holds the lock.
+
+        A daemon, unlike those of an executor: an end of the service must not
+        wait for a hook or a pull.
+        """
+        self._threads += 1
+        threading.Thread(target=self._work, daemon=True,
+                         name=f'{self._name}-{self._threads}').start()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                self._idle -= 1
+                if self._closed:
+                    return
+                task = self._waiting.popleft()
+            self._run(*task)
 
     def _run(self, key: typing.Hashable, run: typing.Callable[[], object],
              done: typing.Callable[[typing.Any, Exception | None], None],
@@ -74,7 +107,7 @@ class Tasks:
             result = run()
         except Exception as error:  # the top of a thread
             failure = error
-        with self._lock:
+        with self._changed:
             self._running.discard(key)
         try:
             done(result, failure)

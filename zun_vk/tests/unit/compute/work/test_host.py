@@ -14,6 +14,7 @@
 import fixtures
 import oslotest.base
 
+from zun_vk.compute.work import assembly
 from zun_vk.rpc import payload
 from zun_vk.tests.fixtures import host as host_fixture
 from zun_vk.tests.fixtures import root
@@ -136,6 +137,30 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.host.pods.queue.add(uid)
         self.host.running(uid)
         self.assertEqual(1, len(self.runtime.called('RunPodSandbox')))
+
+    def test_hooks_and_pulls_that_take_long_hold_up_no_other_pod(self):
+        self.useFixture(fixtures.MockPatchObject(assembly, '_TASKS', 2))
+        self.host.restart()
+        gate = self.runtime.hold('PullImage')
+        self.addCleanup(gate.set)
+        for name in ('one', 'two', 'three'):
+            self.host.run(pod(name))
+        wait.wait_for(lambda: self.runtime.called('PullImage'),
+                      'it is pulled')
+        uid = self.host.run(pod('last'))
+        wait.wait_for(lambda: len(self.runtime.sandboxes) == 4,
+                      'there is a sandbox for the last')
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the last is gone')
+
+    def test_hooks_without_end_hold_up_no_other_pod(self):
+        self.useFixture(fixtures.MockPatchObject(assembly, '_TASKS', 1))
+        self.host.restart()
+        hook = {'postStart': {'sleep': {'seconds': 3600}}}
+        self.host.run(pod('one', containers=[
+            {'name': 'slow', 'lifecycle': hook}]))
+        wait.wait_for(lambda: self.runtime.running(), 'it runs')
+        self.host.running(self.host.run(pod('two')))
 
     def test_a_pod_that_is_told_to_end_keeps_its_capsule(self):
         uid = self.host.run(pod())
