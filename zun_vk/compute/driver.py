@@ -47,6 +47,7 @@ LOG = logging.getLogger(__name__)
 # its deletion is given back to whoever asked for it.
 _PATIENCE = 60.0
 _LOOK_AGAIN = 0.5
+_SERVE_AGAIN = 5.0
 # A pod may take this long to end, beyond its own grace.
 _DELETE_PATIENCE = 600.0
 _INTERRUPTED = 'zun-compute was started again while it made this capsule'
@@ -172,8 +173,14 @@ class ZunVkDriver(cri_driver.CriDriver):
 
     def _serve(self):
         """Take what zun-vk-compute tells; restore what a restart broke."""
-        self._bus.server(bus_module.DRIVER, CONF.host,
-                         Endpoint(self)).start()
+        while True:
+            try:
+                self._bus.start(self._bus.server(
+                    bus_module.DRIVER, CONF.host, Endpoint(self)))
+                break
+            except exceptions.Unreachable as error:
+                LOG.warning('Not told of capsules yet: %s', error)
+                self._never.wait(_SERVE_AGAIN)
         for capsule in _capsules_here():
             if capsule.status == consts.CREATING and not capsule.addresses:
                 capsule.status = consts.ERROR
@@ -189,11 +196,16 @@ class ZunVkDriver(cri_driver.CriDriver):
             if capsule.status in (consts.ERROR, consts.DELETED) or (
                     not capsule.addresses):
                 continue
-            volumes = {
-                container.uuid: objects.VolumeMapping.list_by_container(
-                    context, container.uuid)
-                for container in capsule.containers}
-            found.append(self._described(context, capsule, volumes))
+            try:
+                volumes = {
+                    container.uuid: objects.VolumeMapping.list_by_container(
+                        context, container.uuid)
+                    for container in capsule.containers}
+                found.append(self._described(context, capsule, volumes))
+            except Exception:
+                # Named all the same: what is not, Zun has forgotten.
+                LOG.exception('Capsule %s cannot be told', capsule.uuid)
+                found.append({'uuid': capsule.uuid, 'status': 'Unknown'})
         return found
 
 
@@ -217,6 +229,9 @@ class Endpoint:
                           error)
             except exception.ObjectNotFound:
                 LOG.debug('A state of a capsule that is gone')
+            except Exception:
+                # One that breaks must not hide the others.
+                LOG.exception('A state could not be written')
 
 
 def _write(state):

@@ -183,3 +183,30 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         found = self.driver_module.Endpoint(self.driver).capsules({})
         self.assertEqual([('cap-1', 'Running')], [
             (each['uuid'], each['status']) for each in found['capsules']])
+
+    def test_a_capsule_that_cannot_be_described_hides_no_other(self):
+        where = {'net': [{'addr': '10.0.0.5'}]}
+        self.capsules['cap-1'] = capsule(addresses=where, status='Running')
+        self.capsules['bad'] = capsule(uuid='bad', addresses=where,
+                                       status='Running', containers=None)
+        found = self.driver_module.Endpoint(self.driver).capsules({})
+        # It is named, or its pod would be taken for one that Zun forgot,
+        # but not to be run.
+        self.assertEqual({'cap-1': 'Running', 'bad': 'Unknown'}, {
+            each['uuid']: each['status'] for each in found['capsules']})
+
+    def test_a_state_that_breaks_something_does_not_hide_the_others(self):
+        record = self.capsules['cap-1'] = capsule()
+        broken = self.capsules['bad'] = capsule(uuid='bad')
+        broken.save = mock.Mock(side_effect=RuntimeError('no database'))
+        self.told(self.state('bad'), self.state())
+        self.assertEqual('Running', record.status)
+
+    def test_a_bus_that_is_away_at_the_start_is_served_later(self):
+        made = self.driver._bus
+        made.start.side_effect = [
+            exceptions.Unreachable('bus', 'down'), None]
+        self.capsules['half'] = capsule(uuid='half')
+        self.patch(self.driver_module, '_SERVE_AGAIN', 0.01)
+        self.driver._serve()
+        self.assertEqual('Error', self.capsules['half'].status)
