@@ -64,8 +64,15 @@ class TasksTestCase(oslotest.base.BaseTestCase):
         self.assertEqual([True], daemons)
 
     def test_nothing_begins_once_it_is_closed(self):
+        begun = threading.Semaphore(0)
+
+        def run():
+            begun.release()
+            self.gate.wait(10)
         for key in ('one', 'two', 'three'):
-            self.start(key)
+            self.start(key, run)
+        for _ in range(2):
+            self.assertTrue(begun.acquire(timeout=5))
         self.tasks.close()
         self.start('four')
         self.gate.set()
