@@ -28,7 +28,8 @@ from zun_vk.compute.cri import cri_pb2
 class Began(typing.NamedTuple):
     """Seconds since 1970.
 
-    :ivar sandbox: the sandbox was made, its network with it
+    :ivar sandbox: the runtime noted the sandbox down: its network comes after
+        that, by containerd 1.6.16 and newer
     :ivar container: the first process of the container was started
     """
 

@@ -48,7 +48,7 @@ class Start(typing.NamedTuple):
     """What passed since a capsule was asked for, seconds."""
 
     answered: float     # Zun's API had taken it, and chosen its host
-    sandbox: float      # the sandbox was made, says the runtime
+    sandbox: float      # the runtime had noted the sandbox down
     container: float    # the container was started, says the runtime
     running: float      # Zun's records said Running
 
@@ -106,8 +106,9 @@ class Rounds:
             for driver in turn(number):
                 measured[driver].append(self.start(driver))
             common.say(f'round {number + 1} of {rounds}: ' + ', '.join(
-                f'{driver} {measured[driver][-1].running:.2f} s'
-                for driver in capsule_driver.NAMES))
+                f'{driver} ' + ' '.join(
+                    f'{part:.2f}' for part in measured[driver][-1])
+                for driver in capsule_driver.NAMES) + ' s')
         return measured
 
 
