@@ -33,6 +33,7 @@ from zun_vk.compute.cri import client as cri
 from zun_vk.compute.work import tasks as tasks_module
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
+from zun_vk.rpc import states
 
 LOG = logging.getLogger(__name__)
 
@@ -47,12 +48,14 @@ class Hosting:
     """The capsules that Zun has on this host.
 
     :param log_root: where the logs of pods are
+    :param record: has zun-compute write a state to its records
     :param wall: seconds since the epoch
     """
 
     def __init__(self, bus: bus_module.Bus, host: str, runtime: cri.Runtime,
                  pods: pods_module.Pods, store: store_module.RecordStore,
                  log_root: str, tasks: tasks_module.Tasks,
+                 record: Callable[[states.PodState], None],
                  wall: Callable[[], float] = time.time):
         self._bus = bus
         self._host = host
@@ -61,6 +64,7 @@ class Hosting:
         self._store = store
         self._log_root = log_root
         self._tasks = tasks
+        self._record = record
         self._wall = wall
         # UUIDs that the last answer of zun-compute lacked; of run() only.
         self._missed: set[str] = set()
@@ -128,6 +132,9 @@ class Hosting:
         self._missed = set(absent)
         if all(known):
             self._pods.confirm()
+        # What a failure there has lost; it writes only what differs.
+        for state in self._pods.states():
+            self._record(state)
 
     def _run(self, wire: dict) -> bool:
         """Run a capsule.

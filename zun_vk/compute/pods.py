@@ -59,6 +59,8 @@ class Pods:
         self._pods: dict[str, pod_module.Pod] = {}
         self._by_capsule: dict[str, str] = {}
         self._confirmed = False
+        #: Its name, before the ids of containers in their statuses.
+        self.runtime = 'containerd'
         # The newest last; Zun uses no UUID twice.
         self._deleted: collections.OrderedDict[str, None] = (
             collections.OrderedDict())
@@ -191,6 +193,18 @@ class Pods:
                  if node is None or pod.capsule.node == node)
         return [state for state in found if state is not None]
 
+    def all_told(self, node: str) -> bool:
+        """Tell whether ``states`` of a node has all of its pods here.
+
+        Not before Zun has told its capsules, nor while a pod was not looked
+        at since the start.
+        """
+        with self._lock:
+            confirmed = self._confirmed
+        return confirmed and all(
+            pod.published is not None for pod in self.all()
+            if pod.capsule.node == node)
+
     def only(self, capsules: Iterable[str]) -> list[pod_module.Pod]:
         """Return the pods whose capsules are not among these UUIDs."""
         known = set(capsules)
@@ -266,6 +280,7 @@ class Pods:
         self.queue.add(pod.uid)
 
     def _add(self, pod: pod_module.Pod) -> None:
+        pod.memory.runtime = self.runtime
         with self._lock:
             self._pods[pod.uid] = pod
             self._by_capsule[pod.capsule.uuid] = pod.uid

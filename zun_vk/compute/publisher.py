@@ -69,6 +69,14 @@ class Publisher:
                 self._waiting.setdefault(target, {})[state.uid] = state
             self._changed.notify_all()
 
+    def record(self, state: states.PodState) -> None:
+        """Have zun-compute write a state again, which it may have lost."""
+        with self._changed:
+            self._waiting.setdefault(
+                (bus_module.DRIVER, self._host), {}).setdefault(
+                    state.uid, state)
+            self._changed.notify_all()
+
     def event(self, node: str, event: states.PodEvent) -> None:
         """Tell of something that happened to a pod.
 
@@ -88,14 +96,15 @@ class Publisher:
                 self._events.popitem(last=False)
 
     def report(self, node: str, all_states: Iterable[states.PodState],
-               ) -> None:
-        """Tell a node's agent all that there is, now.
+               full: bool) -> None:
+        """Tell a node's agent what there is, now.
 
+        :param full: it is all that there is
         :raises Unreachable: the bus is down
         """
         wires = [state.to_wire() for state in all_states]
         self._bus.peer(bus_module.AGENT, node).cast(
-            'pod_states', host=self._host, states=wires, full=True)
+            'pod_states', host=self._host, states=wires, full=full)
 
     def run_states(self, stop: threading.Event) -> None:
         """Send states until ``stop`` is set; call ``wake`` after it."""

@@ -70,7 +70,7 @@ class Compute(service.ServiceBase):
             self._store)
         self._hosting = hosting_module.Hosting(
             self._bus, self._host, self._runtime, self._pods, self._store,
-            options.log_root, self._parts.tasks)
+            options.log_root, self._parts.tasks, self._publisher.record)
         self._watcher = watcher_module.Watcher(
             self._runtime, self._pods.queue.add)
         self._collector = collector_module.Collector(
@@ -82,6 +82,9 @@ class Compute(service.ServiceBase):
             self._pods, self._hosting.clear, self._report,
             self._hosting.forget)
         self._health = health_module.Health()
+        # The runtime was asked; before, pods would be judged by what an
+        # older one can do.
+        self._learned = False
 
     def preflight(self) -> None:
         """Try what the options name.
@@ -90,15 +93,24 @@ class Compute(service.ServiceBase):
         """
         self._parts.open()
         try:
-            version = self._runtime.version()
-            LOG.info('The runtime is %s %s', version.runtime_name,
-                     version.runtime_version)
-            self._parts.learn(self._runtime.status())
+            self._learn()
         except exceptions.RuntimeUnavailable as error:
             LOG.warning('Not checked, for it does not answer: %s', error)
         except exceptions.RemoteError as error:
             raise exceptions.ConfigError(
                 '[compute] runtime_endpoint', str(error)) from error
+
+    def _learn(self) -> None:
+        """Ask the runtime what it is and can do.
+
+        :raises RemoteError: it does not say
+        """
+        version = self._runtime.version()
+        LOG.info('The runtime is %s %s', version.runtime_name,
+                 version.runtime_version)
+        self._parts.learn(self._runtime.status())
+        self._pods.runtime = version.runtime_name
+        self._learned = True
 
     def start(self) -> None:
         """Start all threads; does not wait for them."""
@@ -134,6 +146,11 @@ class Compute(service.ServiceBase):
 
     def _main(self) -> None:
         """Run all parts; the bus last, when we can do what it asks."""
+        pause = backoff.Backoff(1.0, 10.0)
+        while not self._learned and not self._health.attempt(
+                'ask the container runtime', self._learn):
+            if self._stop.wait(pause.next()):
+                return
         self._pods.restore()
         stop, spawn = self._stop, self._threads.spawn
         self._parts.start()
@@ -177,4 +194,5 @@ class Compute(service.ServiceBase):
                 self._parts.volumes.remove(uid)
 
     def _report(self, node: str) -> None:
-        self._publisher.report(node, self._pods.states(node))
+        self._publisher.report(node, self._pods.states(node),
+                               self._pods.all_told(node))

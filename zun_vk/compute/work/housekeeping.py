@@ -51,7 +51,12 @@ class Housekeeping:
     def run(self, stop: threading.Event) -> None:
         while not stop.wait(_INTERVAL):
             for pod in self._pods.all():
-                self._bound(pod)
+                try:
+                    self._bound(pod)
+                except (OSError, exceptions.ZunVkError) as error:
+                    # One such must not hide the others.
+                    LOG.warning('Volumes of pod %s cannot be measured: %s',
+                                pod.uid, error)
             try:
                 self._rotate()
             except exceptions.RemoteError as error:

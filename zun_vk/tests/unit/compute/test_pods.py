@@ -24,6 +24,7 @@ from zun_vk.compute import store
 from zun_vk.compute.work import pod as pod_module
 from zun_vk.rpc import fields
 from zun_vk.rpc import payload
+from zun_vk.rpc import states
 
 CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
 _POD = pod_module.Pod
@@ -206,6 +207,21 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.assertRaises(fields.Malformed, self.run_capsule, node='')
         self.run_capsule(node='', payload=wire)
         self.assertIsNotNone(self.pods.get('uid-1').payload)
+
+    def test_all_is_told_once_zun_was_asked_and_every_pod_looked_at(self):
+        self.run_capsule()
+        self.assertFalse(self.pods.all_told('node'))
+        self.pods.confirm()
+        self.assertFalse(self.pods.all_told('node'))
+        self.assertTrue(self.pods.all_told('other'))
+        self.pods.get('uid-1').published = states.PodState(
+            'uid-1', 'cap-1', 'node', 1)
+        self.assertTrue(self.pods.all_told('node'))
+
+    def test_ids_of_containers_name_the_runtime(self):
+        self.pods.runtime = 'cri-o'
+        self.run_capsule()
+        self.assertEqual('cri-o', self.pods.get('uid-1').memory.runtime)
 
     def test_what_makes_no_sense_is_refused_by_name(self):
         for call, arguments in (

@@ -100,8 +100,12 @@ class PublisherTestCase(oslotest.base.BaseTestCase):
         self.assertEqual([4],
                          self.generations(bus.DRIVER, 'capsule_states'))
 
-    def test_a_report_says_that_it_is_all(self):
-        self.publisher.report('node', [state(), state('v')])
+    def test_a_report_says_whether_it_is_all(self):
+        self.publisher.report('node', [state()], full=False)
+        told, = self.bus.to(bus.AGENT, 'pod_states')
+        self.assertFalse(told['full'])
+        self.bus.told.clear()
+        self.publisher.report('node', [state(), state('v')], full=True)
         told, = self.bus.to(bus.AGENT, 'pod_states')
         self.assertTrue(told['full'])
         self.assertEqual(['u', 'v'], [w['uid'] for w in told['states']])
