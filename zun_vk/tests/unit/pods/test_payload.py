@@ -127,7 +127,8 @@ class KnownTestCase(PayloadTestCase):
                                self.known if known is None else known)
 
     def test_what_is_known_is_not_made_again(self):
-        with mock.patch.object(payload.assembly, 'assemble') as assemble:
+        with mock.patch.object(payload.assembly, 'assemble',
+                               autospec=True) as assemble:
             self.assertIsNone(self._again())
         assemble.assert_not_called()
 
