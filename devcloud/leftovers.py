@@ -97,13 +97,14 @@ def mounts_below(folders: Iterable[Path], mountinfo: str,
                  spared: Iterable[Path] = ()) -> list[str]:
     """Mount points inside these folders, the innermost first.
 
-    :param spared: but not those inside these
+    :param spared: but not those inside these, nor these themselves
     """
     points = [unescape(line.split()[4]) for line in mountinfo.splitlines()]
     prefixes, others = (tuple(f'{folder}/' for folder in each)
                         for each in (folders, spared))
     inside = [point for point in points
-              if point.startswith(prefixes) and not point.startswith(others)]
+              if point.startswith(prefixes)
+              and not f'{point}/'.startswith(others)]
     return sorted(inside, key=len, reverse=True)
 
 

@@ -44,6 +44,11 @@ class MountsTestCase(base.TestCase):
             [Path('/a/state/data/docker-vm')])
         self.assertEqual(['/run/zvd/88ee/docker-vm/netns/1'], found)
 
+    def test_a_folder_of_what_runs_may_be_a_mount_itself(self):
+        self.assertEqual([], leftovers.mounts_below(
+            [Path('/run/zvd/88ee')], MOUNTINFO,
+            [Path('/run/zvd/88ee/docker-vm/netns/1')]))
+
     def test_a_folder_whose_name_only_begins_alike_is_not_touched(self):
         self.assertEqual([], leftovers.mounts_below(
             [Path('/a/state/dat')], MOUNTINFO))
