@@ -26,7 +26,9 @@ LOOKS = {'user': 'id -u', 'group': 'id -g', 'groups': 'id -G',
          'privs': 'grep NoNewPrivs /proc/self/status',
          'seccomp': 'grep ^Seccomp: /proc/self/status',
          'link': 'ip link add type dummy', 'end': 'true'}
-VOLUME = {'file': 'echo x > /data/x; stat -c "%u %g %a" /data/x',
+# Of each user another one: nobody may write to that of somebody else.
+VOLUME = {'file': 'echo x > /data/$(id -u); '
+                  'stat -c "%u %g %a" /data/$(id -u)',
           'folder': 'stat -c "%g %A" /data'}
 MOUNT = [{'name': 'data', 'mountPath': '/data'}]
 SYSCTLS = {'shared': 'cat /proc/sys/kernel/shm_rmid_forced',
