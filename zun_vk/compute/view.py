@@ -103,25 +103,24 @@ class View:
         What was reported before the service began anew holds until the
         probe has said otherwise.
         """
-        if running.state != model.ContainerState.RUNNING:
-            return False
-        if container.get('startupProbe') is None:
-            return True
-        probed = self.memory.probes.get(running.id)
-        if probed is not None and probed.started is not None:
-            return probed.started
-        return self.reported(running, 'started')
+        return self._passes(container, running, 'startupProbe', 'started')
 
     def ready(self, container: dict, running: model.SeenContainer) -> bool:
         """Tell whether a started container is ready; likewise."""
+        return self._passes(container, running, 'readinessProbe', 'ready')
+
+    def _passes(self, container: dict, running: model.SeenContainer,
+                probe: str, found: str) -> bool:
+        """Tell what a probe says, or said.
+
+        :param found: what it is called in ``Probed`` and in a status
+        """
         if running.state != model.ContainerState.RUNNING:
             return False
-        if container.get('readinessProbe') is None:
+        if container.get(probe) is None:
             return True
-        probed = self.memory.probes.get(running.id)
-        if probed is not None and probed.ready is not None:
-            return probed.ready
-        return self.reported(running, 'ready')
+        said = getattr(self.memory.probes.get(running.id), found, None)
+        return self.reported(running, found) if said is None else said
 
     def hook_runs(self, container: dict,
                   running: model.SeenContainer) -> bool:
