@@ -94,7 +94,10 @@ class Observer:
                  listed: cri_pb2.PodSandbox) -> model.SeenSandbox:
         found = seen.sandbox(listed)
         if not found.ready:
-            return found
+            # Stopped, it has no address in the runtime any more; the pod
+            # keeps the one it had, as a kubelet's does.
+            return dataclasses.replace(found,
+                                       addresses=pod.capsule.addresses)
         return dataclasses.replace(found, addresses=seen.addresses(
             self._status(pod, listed.id).status.network))
 

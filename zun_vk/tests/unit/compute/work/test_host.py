@@ -57,6 +57,18 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.assertEqual((3, 'Error'), (ended['exitCode'],
                                         ended['reason']))
 
+    def test_a_pod_that_ended_keeps_its_address(self):
+        # Its states of before may all have been overtaken by this one.
+        uid = self.host.run(pod(restartPolicy='Never'))
+        self.host.running(uid)
+        self.runtime.exit(self.host.container())
+        self.ended(uid)
+        wait.wait_for(
+            lambda: self.host.state(uid).sandbox_ready is False,
+            'its sandbox was stopped')
+        self.assertEqual((host_fixture.ADDRESS,),
+                         self.host.state(uid).addresses)
+
     def test_a_container_that_fails_again_backs_off(self):
         uid = self.host.run(pod())
         self.host.running(uid)
