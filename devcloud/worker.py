@@ -17,6 +17,7 @@ from devcloud import commands
 from devcloud import containerd
 from devcloud import hosts
 from devcloud import infrastructure
+from devcloud import openstack
 from devcloud import paths
 from devcloud import servers
 from devcloud import settings
@@ -90,4 +91,6 @@ def server(where: paths.Paths, host: str) -> servers.Server:
         lambda: containerd.health(where, host),
         after=('zun-vk programs', 'rabbitmq',
                hosts.named('containerd', host)),
-        stop_seconds=12, notifies=True)
+        stop_seconds=12, notifies=True,
+        # os-vif's plugin of the devcloud is found there.
+        env={'PYTHONPATH': str(openstack.DRIVERS)})

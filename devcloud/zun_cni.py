@@ -11,9 +11,9 @@
 # under the License.
 """How the sandboxes of a host's containerd get their network.
 
-containerd runs a CNI plugin, Zun's own or the project's, which asks the host's
-zun-cni-daemon, which plugs what zun-compute noted down in the capsule's
-record.
+containerd runs a CNI plugin: the project's, which asks the host's
+zun-vk-compute, or Zun's own, which asks the host's zun-cni-daemon. Either
+plugs what zun-compute noted down in the capsule's record.
 """
 
 import hashlib
@@ -75,7 +75,8 @@ def write_configuration(where: paths.Paths, host: str,
     path.parent.mkdir(parents=True, exist_ok=True)
     network = {'cniVersion': '0.3.1', 'name': 'zun'}
     if capsule_driver.on(where, host) == 'zun_vk':
-        network.update(type='zun-vk-cni', daemon=netloc(host))
+        network.update(type='zun-vk-cni',
+                       socket=str(worker.state(where, host) / 'cni.sock'))
     else:
         network.update(type='zun-cni', zun_conf=str(zun_conf))
     paths.write_private(path, json.dumps(network))

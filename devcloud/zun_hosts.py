@@ -107,8 +107,10 @@ def on_host(where: paths.Paths, venv: Path, host: str,
     """The servers of one host, each after those that it uses."""
     found = [dockerd(where, host)]
     if capsule_driver.has_containerd(where, host):
-        found += [containerd.server(where, host),
-                  zun_cni.daemon(where, venv, host, zun_conf(where, host))]
+        found.append(containerd.server(where, host))
+    if capsule_driver.on(where, host) == 'cri':
+        found.append(zun_cni.daemon(where, venv, host,
+                                    zun_conf(where, host)))
     if capsule_driver.on(where, host) == 'zun_vk':
         found.append(worker.server(where, host))
     uses = tuple(server.name for server in found)

@@ -16,6 +16,7 @@ made, for good. So a thread that lives for nothing else enters the pod's
 namespace, makes the socket, and ends: none ever has to find back.
 """
 
+from collections.abc import Callable
 import ctypes
 import os
 import socket
@@ -26,6 +27,7 @@ import typing
 from zun_vk import exceptions
 
 _CLONE_NEWNET = 0x40000000
+_Result = typing.TypeVar('_Result')
 
 
 def socket_in(pid: int, address: str, port: int,
@@ -55,37 +57,54 @@ def unconnected(pid: int, family: int) -> socket.socket:
 
     :raises exceptions.NoNetwork: it cannot be entered
     """
-    made: list[typing.Any] = []
-    visitor = threading.Thread(
-        target=_visit, args=(pid, family, made), daemon=True,
-        name=f'netns-{pid}')
+    return run_in(f'/proc/{pid}/ns/net',
+                  lambda: socket.socket(family, socket.SOCK_STREAM))
+
+
+def run_in(path: str, work: Callable[[], _Result]) -> _Result:
+    """Return what ``work`` does within a network namespace.
+
+    :param path: of the namespace
+    :raises exceptions.NoNetwork: it cannot be entered
+    :raises OSError: by ``work``, and whatever else it raises
+    """
+    made: list[_Result] = []
+    failed: list[Exception] = []
+
+    def visit() -> None:
+        # The thread: it is of no use to anyone once it has entered.
+        try:
+            _enter(path)
+            made.append(work())
+        except Exception as error:  # raised anew by who waits
+            failed.append(error)
+
+    visitor = threading.Thread(target=visit, daemon=True, name='netns')
     visitor.start()
     visitor.join()
-    if isinstance(made[0], OSError):
-        raise exceptions.NoNetwork(
-            f'network namespace of process {pid}: {made[0].strerror}')
+    if failed:
+        raise failed[0]
     return made[0]
 
 
-def _visit(pid: int, family: int, made: list[typing.Any]) -> None:
-    """The thread: it is of no use to anyone once it has entered."""
+def _enter(path: str) -> None:
     try:
-        namespace = os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             # A pid that is another process's by now is most likely of the
             # host, whose network is never a pod's.
             if os.path.samestat(os.fstat(namespace),
                                 os.stat('/proc/thread-self/ns/net')):
                 raise OSError(0, 'it is the one of the host')
-            _enter(namespace)
+            _set(namespace)
         finally:
             os.close(namespace)
-        made.append(socket.socket(family, socket.SOCK_STREAM))
     except OSError as error:
-        made.append(error)
+        raise exceptions.NoNetwork(
+            f'network namespace {path}: {error.strerror}') from None
 
 
-def _enter(namespace: int) -> None:
+def _set(namespace: int) -> None:
     if hasattr(os, 'setns'):  # Python 3.12
         os.setns(namespace, _CLONE_NEWNET)
         return

@@ -132,7 +132,7 @@ class Pods:
             self._deleted.move_to_end(uuid)
             if len(self._deleted) > _MAX_DELETED:
                 self._deleted.popitem(last=False)
-        pod = self._of_capsule(uuid)
+        pod = self.of_capsule(uuid)
         if pod is None:
             return True
 
@@ -162,6 +162,11 @@ class Pods:
     def get(self, uid: str) -> pod_module.Pod | None:
         with self._lock:
             return self._pods.get(uid)
+
+    def of_capsule(self, uuid: str) -> pod_module.Pod | None:
+        """Return the pod of a capsule; None where it is not here."""
+        with self._lock:
+            return self._pods.get(self._by_capsule.get(uuid, ''))
 
     def all(self) -> list[pod_module.Pod]:
         with self._lock:
@@ -300,10 +305,6 @@ class Pods:
         with self._lock:
             self._pods.pop(pod.uid, None)
             self._by_capsule.pop(capsule.uuid, None)
-
-    def _of_capsule(self, uuid: str) -> pod_module.Pod | None:
-        with self._lock:
-            return self._pods.get(self._by_capsule.get(uuid, ''))
 
 
 def _ask_again(pod: pod_module.Pod) -> None:

@@ -38,6 +38,9 @@ from zun_vk.compute import publisher as publisher_module
 from zun_vk.compute import store as store_module
 from zun_vk.compute.cri import client as cri
 from zun_vk.compute.cri import watcher as watcher_module
+from zun_vk.compute.network import binding as binding_module
+from zun_vk.compute.network import ports as ports_module
+from zun_vk.compute.network import server as cni_server
 from zun_vk.compute.work import assembly
 from zun_vk.compute.work import housekeeping as housekeeping_module
 from zun_vk.rpc import bus as bus_module
@@ -71,6 +74,11 @@ class Compute(service.ServiceBase):
         self._hosting = hosting_module.Hosting(
             self._bus, self._host, self._runtime, self._pods, self._store,
             options.log_root, self._parts.tasks, self._publisher.record)
+        self._cni = cni_server.CniServer(
+            f'{options.run_root}/cni.sock', self._vif_of,
+            ports_module.Ports(self._bus, self._host,
+                               self._stop).wait_active,
+            binding_module.Binding())
         self._watcher = watcher_module.Watcher(
             self._runtime, self._pods.queue.add)
         self._collector = collector_module.Collector(
@@ -92,6 +100,11 @@ class Compute(service.ServiceBase):
         :raises ConfigError: an option names what cannot be
         """
         self._parts.open()
+        try:
+            self._cni.open()
+        except OSError as error:
+            raise exceptions.ConfigError('[compute] run_root',
+                                         str(error)) from error
         try:
             self._learn()
         except exceptions.RuntimeUnavailable as error:
@@ -154,6 +167,7 @@ class Compute(service.ServiceBase):
         self._pods.restore()
         stop, spawn = self._stop, self._threads.spawn
         self._parts.start()
+        spawn('cni', self._cni.run, stop)
         for number in range(self._conf.compute.workers):
             spawn(f'pod-{number}', self._pods.work, self._parts.worker.look,
                   stop)
@@ -192,6 +206,10 @@ class Compute(service.ServiceBase):
             # One that has come meanwhile stays.
             if self._pods.get(uid) is None:
                 self._parts.volumes.remove(uid)
+
+    def _vif_of(self, capsule: str) -> dict:
+        pod = self._pods.of_capsule(capsule)
+        return pod.capsule.vif if pod else {}
 
     def _report(self, node: str) -> None:
         self._publisher.report(node, self._pods.states(node),

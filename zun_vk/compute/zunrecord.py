@@ -46,6 +46,8 @@ _POLICIES = {'always': 'Always', 'on-failure': 'OnFailure'}
 _PULL = {'always': 'Always', 'ifnotpresent': 'IfNotPresent',
          'never': 'Never'}
 _MAX_REASON = 2048
+# oslo.versionedobjects: the fields of an object.
+_DATA = 'versioned_object.data'
 
 
 class Mounted(typing.NamedTuple):
@@ -79,6 +81,14 @@ def addresses(by_network: object) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
+def vif(metadata: object) -> dict:
+    """Return the VIF in what Zun notes down for CNI; {} where none is."""
+    found: typing.Any = metadata
+    for name in ('vif', _DATA, 'default_vif'):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def capsule(record: typing.Any, runtime: str,
             volumes: Mapping[str, Iterable[Mounted]]) -> dict:
     """Return a capsule as ``run_capsule`` takes it.
@@ -92,7 +102,8 @@ def capsule(record: typing.Any, runtime: str,
     made = {'uuid': record.uuid, 'name': record.name or '',
             'status': record.status or '',
             'project_id': record.project_id or '',
-            'addresses': addresses(record.addresses), 'runtime': runtime}
+            'addresses': addresses(record.addresses), 'runtime': runtime,
+            'vif': vif(record.cni_metadata)}
     if node and uid:
         return made | {'node': node, 'uid': uid, 'payload': None,
                        'namespace': labels.get(NAMESPACE) or '',

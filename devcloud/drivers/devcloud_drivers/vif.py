@@ -25,8 +25,6 @@ import subprocess
 
 from os_vif import objects
 from os_vif import plugin
-from zun.common import utils
-from zun.network import os_vif_util
 
 NET = Path('/sys/class/net')
 SECONDS = 10
@@ -38,6 +36,9 @@ def bridge_name(network_id):
 
 def translate(vif_plugin, neutron_port, network, subnets):
     """The VIF of a port that ml2.py bound: vif_type bridge."""
+    # zun-vk-compute, which only plugs, has no Zun.
+    from zun.common import utils
+    from zun.network import os_vif_util
     return objects.vif.VIFBridge(
         id=neutron_port['id'], address=neutron_port['mac_address'],
         network=os_vif_util._make_vif_network(

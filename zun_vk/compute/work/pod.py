@@ -35,6 +35,8 @@ class Capsule:
     :param pod: name of the pod
     :param addresses: of its Neutron port
     :param runtime: handler that Zun wants, '' for the runtime's default
+    :param vif: of its Neutron port: os-vif's object, as
+        oslo.versionedobjects writes it; {} without a network
     """
 
     uuid: str
@@ -45,6 +47,7 @@ class Capsule:
     project_id: str = ''
     addresses: tuple[str, ...] = ()
     runtime: str = ''
+    vif: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
 
     def to_wire(self) -> dict[str, typing.Any]:
         return dict(vars(self), addresses=list(self.addresses))
@@ -60,7 +63,8 @@ def capsule_from_wire(message: object) -> Capsule:
         **{name: fields.text(wire, name, 1024) for name in
            ('uuid', 'uid', 'node', 'namespace', 'pod', 'project_id',
             'runtime')},
-        addresses=fields.texts(wire, 'addresses', _MAX_ADDRESSES))
+        addresses=fields.texts(wire, 'addresses', _MAX_ADDRESSES),
+        vif=fields.mapping(wire, 'vif'))
     if not (store.valid(made.uuid) and store.valid(made.uid)):
         raise fields.Malformed('uuid or uid of a capsule is none')
     if not (made.namespace and made.pod) or {'/', '\0'} & set(

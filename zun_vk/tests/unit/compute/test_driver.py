@@ -38,7 +38,8 @@ def capsule(**fields):
         'status': 'Creating', 'status_reason': None, 'status_detail': None,
         'container_id': None, 'started_at': None, 'task_state': None,
         'project_id': 'p', 'labels': {}, 'annotations': {},
-        'addresses': None, 'security_groups': None, 'hostname': None,
+        'addresses': None, 'cni_metadata': None, 'security_groups': None,
+        'hostname': None,
         'runtime': None, 'restart_policy': {'Name': 'always'},
         'init_containers': [], 'containers': [Record(
             uuid='c-1', image='busybox', command=None, environment=None,
@@ -47,6 +48,14 @@ def capsule(**fields):
             status='Creating', status_reason=None, status_detail=None,
             container_id=None, started_at=None)],
         **fields})
+
+
+def record_calls(made, contexts):
+    """Return ``made``, an initializer, which notes its context down."""
+    def initialize(self, context):
+        contexts.append(context)
+        made(self, context)
+    return initialize
 
 
 class DriverTestCase(oslotest.base.BaseTestCase):
@@ -83,14 +92,42 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.assertEqual(['10.0.0.5'], described['addresses'])
         self.assertIsNotNone(described['payload'])
 
+    def test_how_the_port_is_plugged_is_noted_down_and_handed_over(self):
+        record = self.create(capsule())
+        vif = {'type': 'ovs', 'port': 'port-0', 'network': 'first',
+               'subnets': ['subnet-1']}
+        self.assertEqual(
+            {'vif': {'versioned_object.data': {'default_vif': vif}}},
+            record.cni_metadata)
+        self.assertEqual(
+            vif, self.host.call.call_args.kwargs['capsule']['vif'])
+
+    def test_one_session_serves_all_capsules(self):
+        made = []
+        self.patch(zunmodules.NeutronAPI, '__init__', record_calls(
+            zunmodules.NeutronAPI.__init__, made))
+        for number in range(3):
+            self.create(capsule(uuid=f'cap-{number}'))
+        self.assertEqual(1, made.count('admin'))
+
+    def test_a_port_is_active_when_neutron_has_wired_it(self):
+        endpoint = self.driver_module.Endpoint(self.driver)
+        self.create(capsule())
+        self.assertEqual({'active': False},
+                         endpoint.port_active({}, 'cap-1'))
+        self.ports['port-0']['status'] = 'ACTIVE'
+        self.assertEqual({'active': True},
+                         endpoint.port_active({}, 'cap-1'))
+
     def test_network_and_security_groups_are_the_users_wish(self):
         self.create(capsule(annotations={
             zunrecord.NETWORK: 'mine',
             zunrecord.SECURITY_GROUPS: 'web, ssh'}))
         self.zun.utils.build_requested_networks.assert_called_once_with(
             'context', [{'network': 'mine'}])
-        self.assertEqual([[{'network': 'theirs'}]],
-                         self.driver.asked_networks)
+        port, = self.ports.values()
+        self.assertEqual(('theirs', ['web', 'ssh']),
+                         (port['network_id'], port['security_groups']))
 
     def test_a_host_that_does_not_answer_fails_the_capsule_whole(self):
         self.host.call.side_effect = exceptions.Unreachable('bus', 'silent')

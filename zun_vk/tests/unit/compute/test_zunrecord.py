@@ -31,7 +31,7 @@ def capsule(**fields):
     return types.SimpleNamespace(**{
         'uuid': 'cap-1', 'name': 'mine', 'status': 'Creating',
         'project_id': 'p', 'labels': {}, 'annotations': {}, 'hostname': None,
-        'addresses': {'net': [{'addr': '10.0.0.5'}]},
+        'addresses': {'net': [{'addr': '10.0.0.5'}]}, 'cni_metadata': None,
         'restart_policy': {'Name': 'never'}, 'containers': [container()],
         'init_containers': [], **fields})
 
@@ -52,6 +52,15 @@ class CapsuleTestCase(oslotest.base.BaseTestCase):
             tuple(made[name] for name in (
                 'uuid', 'uid', 'node', 'namespace', 'pod', 'addresses',
                 'runtime')))
+
+    def test_a_vif_is_found_where_zun_notes_it_down(self):
+        def noted(default):
+            return {'vif': {'versioned_object.data': {
+                'default_vif': default}}}
+        self.assertEqual({'a': 1}, zunrecord.vif(noted({'a': 1})))
+        for nothing in (None, {}, {'vif': None}, {'vif': 'x'}, [],
+                        noted(None), noted('x')):
+            self.assertEqual({}, zunrecord.vif(nothing))
 
     def test_the_command_of_a_user_of_zun_leaves_the_entry_point(self):
         pod = self.pod(containers=[container(command=['sh', '-c', 'x'])])
