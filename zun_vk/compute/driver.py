@@ -39,6 +39,7 @@ from zun_vk import exceptions
 from zun_vk.compute import zunrecord
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
+from zun_vk.rpc import marks
 from zun_vk.rpc import states as states_module
 
 CONF = zun.conf.CONF
@@ -132,12 +133,12 @@ class ZunVkDriver(cri_driver.CriDriver):
 
     def _make_port(self, context, capsule, requested_networks):
         annotations = capsule.annotations or {}
-        network = annotations.get(zunrecord.NETWORK)
+        network = annotations.get(marks.NETWORK)
         if network:
             # As the user, who may not name a network of somebody else's.
             requested_networks = utils.build_requested_networks(
                 context, [{'network': network}])
-        groups = annotations.get(zunrecord.SECURITY_GROUPS)
+        groups = annotations.get(marks.SECURITY_GROUPS)
         if groups:
             capsule.security_groups = [
                 group.strip() for group in groups.split(',')

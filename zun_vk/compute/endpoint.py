@@ -63,11 +63,6 @@ class Endpoint:
             None if grace is None else _grace({'grace': grace}))
         return {'gone': gone and self._clear(uuid)}
 
-    def capsule_states(self, context: dict) -> dict:
-        """Return the states of all pods here."""
-        return {'states': [state.to_wire()
-                           for state in self._pods.states()]}
-
     def end_pod(self, context: dict, uid: str, grace: float,
                 reason: str = '', message: str = '') -> None:
         """Have a pod end; its capsule stays."""

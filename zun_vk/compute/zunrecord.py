@@ -28,18 +28,9 @@ import json
 import math
 import typing
 
+from zun_vk.rpc import marks
 from zun_vk.rpc import payload
 from zun_vk.rpc import states
-
-#: The labels and annotations that the agent gives its capsules.
-PREFIX = 'zun.openstack.org'
-NODE = f'{PREFIX}/node'
-NAMESPACE = f'{PREFIX}/namespace'
-POD = f'{PREFIX}/pod'
-UID = f'{PREFIX}/uid'
-CONTAINERS = f'{PREFIX}/containers'
-NETWORK = f'{PREFIX}/network'
-SECURITY_GROUPS = f'{PREFIX}/security-groups'
 
 RUNNING, STOPPED, CREATING, ERROR = 'Running', 'Stopped', 'Creating', 'Error'
 _POLICIES = {'always': 'Always', 'on-failure': 'OnFailure'}
@@ -98,7 +89,7 @@ def capsule(record: typing.Any, runtime: str,
     :param volumes: what is mounted, by the UUID of the container
     """
     labels = record.labels or {}
-    node, uid = labels.get(NODE) or '', labels.get(UID) or ''
+    node, uid = labels.get(marks.NODE) or '', labels.get(marks.UID) or ''
     made = {'uuid': record.uuid, 'name': record.name or '',
             'status': record.status or '',
             'project_id': record.project_id or '',
@@ -106,8 +97,8 @@ def capsule(record: typing.Any, runtime: str,
             'vif': vif(record.cni_metadata)}
     if node and uid:
         return made | {'node': node, 'uid': uid, 'payload': None,
-                       'namespace': labels.get(NAMESPACE) or '',
-                       'pod': labels.get(POD) or ''}
+                       'namespace': labels.get(marks.NAMESPACE) or '',
+                       'pod': labels.get(marks.POD) or ''}
     whole = _payload(record, runtime, volumes)
     metadata = whole.pod['metadata']
     return made | {'node': '', 'uid': record.uuid,
@@ -173,7 +164,7 @@ def _resources(record: typing.Any) -> dict:
 def container_names(record: typing.Any) -> list[str]:
     """Return the names of a capsule's containers in the pod, in order."""
     try:
-        names = json.loads((record.annotations or {})[CONTAINERS])
+        names = json.loads((record.annotations or {})[marks.CONTAINERS])
     except (KeyError, TypeError, ValueError, RecursionError):
         names = None
     if isinstance(names, list) and all(isinstance(n, str) for n in names):

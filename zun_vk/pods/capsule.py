@@ -20,6 +20,7 @@ import re
 import typing
 
 from zun_vk.pods import identity
+from zun_vk.rpc import marks
 
 CREATING = 'Creating'
 RUNNING = 'Running'
@@ -154,9 +155,9 @@ def from_zun(raw: dict) -> Capsule:
     containers = _kind(raw.get('containers'), list)
     return Capsule(
         uuid=_text(raw, 'uuid'),
-        uid=_text(labels, identity.UID),
-        namespace=_text(labels, identity.NAMESPACE),
-        pod=_text(labels, identity.POD),
+        uid=_text(labels, marks.UID),
+        namespace=_text(labels, marks.NAMESPACE),
+        pod=_text(labels, marks.POD),
         status=_text(raw, 'status'),
         reason=_text(raw, 'status_reason'),
         addresses=_addresses(raw.get('addresses')),

@@ -19,13 +19,8 @@ and never touched.
 import dataclasses
 import json
 
-PREFIX = 'zun.openstack.org'
-CLUSTER = f'{PREFIX}/cluster'
-NODE = f'{PREFIX}/node'
-NAMESPACE = f'{PREFIX}/namespace'
-POD = f'{PREFIX}/pod'
-UID = f'{PREFIX}/uid'
-CONTAINERS = f'{PREFIX}/containers'
+from zun_vk.rpc import marks
+
 # Zun names a capsule's containers after it, "capsule-<name>-<word>-<n>-
 # container", in a column of 255 characters: a longer name makes it fail.
 _NAME_LENGTH = 220
@@ -35,7 +30,7 @@ _NAME_LENGTH = 220
 class Owner:
     """The virtual node a capsule belongs to.
 
-    :param cluster: UID of the cluster's namespace kube-system
+    :param cluster: marks.UID of the cluster's namespace kube-system
     :param node: name of the virtual node
     :param zone: availability zone its capsules are made in; None: any
     """
@@ -47,17 +42,17 @@ class Owner:
     def owns(self, labels: object) -> bool:
         """Tell whether a capsule with these labels is this node's."""
         return (isinstance(labels, dict)
-                and labels.get(CLUSTER) == self.cluster
-                and labels.get(NODE) == self.node
-                and isinstance(labels.get(UID), str)
-                and bool(labels[UID]))
+                and labels.get(marks.CLUSTER) == self.cluster
+                and labels.get(marks.NODE) == self.node
+                and isinstance(labels.get(marks.UID), str)
+                and bool(labels[marks.UID]))
 
     def labels(self, pod: dict) -> dict[str, str]:
         """Return the labels of the capsule of ``pod``."""
         metadata = pod['metadata']
-        return {CLUSTER: self.cluster, NODE: self.node,
-                NAMESPACE: metadata['namespace'], POD: metadata['name'],
-                UID: metadata['uid']}
+        return {marks.CLUSTER: self.cluster, marks.NODE: self.node,
+                marks.NAMESPACE: metadata['namespace'],
+                marks.POD: metadata['name'], marks.UID: metadata['uid']}
 
 
 def annotations(pod: dict) -> dict[str, str]:
@@ -66,13 +61,14 @@ def annotations(pod: dict) -> dict[str, str]:
     The names of its containers in order: Zun overwrites container names.
     """
     names = [container['name'] for container in pod['spec']['containers']]
-    return {CONTAINERS: json.dumps(names)}
+    return {marks.CONTAINERS: json.dumps(names)}
 
 
 def container_names(capsule_annotations: dict | None) -> list[str]:
     """Return the pod's container names in the capsule's order."""
     try:
-        names = json.loads((capsule_annotations or {}).get(CONTAINERS, '[]'))
+        names = json.loads((capsule_annotations or {}).get(
+            marks.CONTAINERS, '[]'))
     except (AttributeError, TypeError, ValueError, RecursionError):
         return []
     known = isinstance(names, list) and all(

@@ -23,9 +23,10 @@ from zun_vk.pods import amounts
 from zun_vk.pods import hostsupport
 from zun_vk.pods import identity
 from zun_vk.pods import translate as translation_module
+from zun_vk.rpc import marks
 
 # What the capsule driver reads of a pod's annotations.
-_FOR_DRIVER = tuple(f'{identity.PREFIX}/{name}'
+_FOR_DRIVER = tuple(f'{marks.PREFIX}/{name}'
                     for name in ('network', 'security-groups'))
 # Zun's schema knows no others; ports are only shown.
 _PROTOCOLS = ('TCP', 'UDP')

@@ -24,7 +24,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 import dataclasses
-import json
 import typing
 
 from zun_vk.rpc import fields
@@ -162,13 +161,6 @@ def from_wire(message: object) -> PodPayload:
         hostname=fields.text(wire, 'hostname'),
         domain=fields.text(wire, 'domain'),
         refresh_after=fields.number(wire, 'refresh_after'))
-
-
-def size(payload: PodPayload) -> int:
-    """Return how many bytes it has on the bus, about."""
-    files = sum(file_size(file)
-                for volume in payload.volumes.values() for file in volume)
-    return files + len(json.dumps(payload.pod))
 
 
 def file_size(file: File) -> int:

@@ -18,7 +18,7 @@ import subprocess
 import uuid
 
 from zun_vk.compute import model
-from zun_vk.compute import zunrecord
+from zun_vk.rpc import marks
 from zun_vk.tests.devcloud import hosted
 from zun_vk.tests.devcloud import life
 from zun_vk.tests.fixtures import kube
@@ -105,7 +105,7 @@ class TestRecords(life.LifeCase):
 
         def shown():
             capsule = self.capsule(pod)
-            names = json.loads(capsule['annotations'][zunrecord.CONTAINERS])
+            names = json.loads(capsule['annotations'][marks.CONTAINERS])
             return capsule, dict(zip(names, capsule['containers'],
                                      strict=False))
 

@@ -17,8 +17,8 @@ import fixtures
 import oslotest.base
 
 from zun_vk import exceptions
-from zun_vk.compute import zunrecord
 from zun_vk.rpc import bus
+from zun_vk.rpc import marks
 from zun_vk.rpc import states
 from zun_vk.tests.fixtures import zunmodules
 
@@ -121,8 +121,8 @@ class DriverTestCase(oslotest.base.BaseTestCase):
 
     def test_network_and_security_groups_are_the_users_wish(self):
         self.create(capsule(annotations={
-            zunrecord.NETWORK: 'mine',
-            zunrecord.SECURITY_GROUPS: 'web, ssh'}))
+            marks.NETWORK: 'mine',
+            marks.SECURITY_GROUPS: 'web, ssh'}))
         self.zun.utils.build_requested_networks.assert_called_once_with(
             'context', [{'network': 'mine'}])
         port, = self.ports.values()
@@ -144,7 +144,7 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.zun.utils.build_requested_networks.side_effect = (
             zunmodules.ZunException('no such network'))
         record = self.create(capsule(
-            annotations={zunrecord.NETWORK: 'theirs'}))
+            annotations={marks.NETWORK: 'theirs'}))
         self.assertEqual('Error', record.status)
         self.assertIn('no such network', record.status_reason)
         self.host.call.assert_not_called()

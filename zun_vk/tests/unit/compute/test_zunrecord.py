@@ -15,6 +15,7 @@ import types
 import oslotest.base
 
 from zun_vk.compute import zunrecord
+from zun_vk.rpc import marks
 from zun_vk.rpc import payload
 from zun_vk.rpc import states
 
@@ -44,8 +45,8 @@ class CapsuleTestCase(oslotest.base.BaseTestCase):
 
     def test_a_capsule_of_the_agent_has_no_payload(self):
         made = zunrecord.capsule(capsule(labels={
-            zunrecord.NODE: 'node', zunrecord.UID: 'u',
-            zunrecord.NAMESPACE: 'ns', zunrecord.POD: 'web'}), 'kata', {})
+            marks.NODE: 'node', marks.UID: 'u',
+            marks.NAMESPACE: 'ns', marks.POD: 'web'}), 'kata', {})
         self.assertIsNone(made['payload'])
         self.assertEqual(
             ('cap-1', 'u', 'node', 'ns', 'web', ['10.0.0.5'], 'kata'),
@@ -92,7 +93,7 @@ class CapsuleTestCase(oslotest.base.BaseTestCase):
     def test_names_come_from_the_annotation_or_are_the_uuids(self):
         for annotation, names in (('["web"]', ['web']), ('{', ['c-1']),
                                   ('[1]', ['c-1']), (None, ['c-1'])):
-            record = capsule(annotations={zunrecord.CONTAINERS: annotation})
+            record = capsule(annotations={marks.CONTAINERS: annotation})
             self.assertEqual(names, zunrecord.container_names(record))
 
 

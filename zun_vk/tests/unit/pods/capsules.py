@@ -14,7 +14,7 @@
 import json
 
 from zun_vk.pods import capsule
-from zun_vk.pods import identity
+from zun_vk.rpc import marks
 from zun_vk.tests.unit.pods import strategies
 
 UUID = 'c0ffee00-0000-4000-8000-000000000001'
@@ -29,7 +29,7 @@ def raw(pod=None, uuid=UUID, status='Running', **fields):
         'uuid': uuid, 'project_id': PROJECT,
         'status': status, 'status_reason': None,
         'labels': strategies.OWNER.labels(pod),
-        'annotations': {identity.CONTAINERS: json.dumps(names)},
+        'annotations': {marks.CONTAINERS: json.dumps(names)},
         'addresses': {'net': [{'addr': '10.0.0.7', 'version': 4}]},
         'created_at': '2026-01-31 12:00:00+00:00',
         'updated_at': '2026-01-31 12:00:05+00:00',

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk.pods import capsule
-from zun_vk.pods import identity
+from zun_vk.rpc import marks
 from zun_vk.tests.unit.pods import capsules
 from zun_vk.tests.unit.pods import strategies
 
@@ -142,6 +142,6 @@ class StateTestCase(base.BaseTestCase):
 
     def test_a_foreign_annotation_names_no_container(self):
         seen = capsules.read(annotations={
-            identity.CONTAINERS: json.dumps({'a': 1})})
+            marks.CONTAINERS: json.dumps({'a': 1})})
         self.assertEqual((), seen.containers)
         self.assertIsInstance(seen, capsule.Capsule)

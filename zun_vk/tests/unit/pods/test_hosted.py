@@ -15,8 +15,8 @@ from unittest import mock
 
 from zun_vk import health
 from zun_vk.pods import hosted
-from zun_vk.pods import identity
 from zun_vk.rpc import bus as bus_module
+from zun_vk.rpc import marks
 from zun_vk.rpc import states
 from zun_vk.tests.unit.pods import capsules
 from zun_vk.tests.unit.pods import strategies
@@ -275,7 +275,7 @@ class SilenceTestCase(HostedTestCase):
         pod = self.running()
         self.capsules[:] = [capsules.read(
             pod, uuid='another', host='host-1',
-            labels=strategies.OWNER.labels(pod) | {identity.UID: _UID})]
+            labels=strategies.OWNER.labels(pod) | {marks.UID: _UID})]
         self.end(pod)
         self._sync()
         self.assertEqual('Running', self._phase())

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from zun_vk.pods import identity
+from zun_vk.rpc import marks
 from zun_vk.tests.fixtures.openstack import zun_schema
 from zun_vk.tests.unit.pods import strategies
 
@@ -46,7 +47,7 @@ class OwnerTestCase(base.BaseTestCase):
         self.assertFalse(other.owns(self.labels))
 
     def test_a_capsule_that_lacks_a_label_is_foreign(self):
-        for label in (identity.CLUSTER, identity.NODE, identity.UID):
+        for label in (marks.CLUSTER, marks.NODE, marks.UID):
             labels = dict(self.labels)
             del labels[label]
             self.assertFalse(self.owner.owns(labels), label)
@@ -111,12 +112,12 @@ class ContainersTestCase(base.BaseTestCase):
         for value in ('', 'no', '{}', '5', 'null', '"ab"', '[', '\x00', None,
                       7, ['a'], '[' * 100000):
             self.assertEqual([], identity.container_names(
-                {identity.CONTAINERS: value}), repr(value)[:20])
+                {marks.CONTAINERS: value}), repr(value)[:20])
 
     def test_names_that_are_no_text_name_nothing(self):
         for value in ([1], [None], [['a']], [{}], ['a', 2]):
             self.assertEqual([], identity.container_names(
-                {identity.CONTAINERS: json.dumps(value)}), value)
+                {marks.CONTAINERS: json.dumps(value)}), value)
 
     def test_without_annotations_nothing_is_named(self):
         self.assertEqual([], identity.container_names(None))

@@ -15,8 +15,8 @@ from oslotest import base
 
 from zun_vk import exceptions
 from zun_vk.pods import amounts
-from zun_vk.pods import identity
 from zun_vk.pods import request
+from zun_vk.rpc import marks
 from zun_vk.tests.fixtures.openstack import zun_schema
 from zun_vk.tests.unit.pods import strategies
 
@@ -99,13 +99,13 @@ class RequestTestCase(base.BaseTestCase):
     def test_it_carries_whose_it_is_and_what_the_driver_reads(self):
         pod = strategies.pod()
         pod['metadata']['annotations'] = {
-            f'{identity.PREFIX}/network': 'blue',
-            f'{identity.PREFIX}/uid': 'forged', 'other': 'x'}
+            f'{marks.PREFIX}/network': 'blue',
+            f'{marks.PREFIX}/uid': 'forged', 'other': 'x'}
         metadata = request.translate(pod, strategies.OWNER).template[
             'metadata']
         self.assertEqual(strategies.OWNER.labels(pod), metadata['labels'])
-        self.assertEqual({identity.CONTAINERS: '["main"]',
-                          f'{identity.PREFIX}/network': 'blue'},
+        self.assertEqual({marks.CONTAINERS: '["main"]',
+                          f'{marks.PREFIX}/network': 'blue'},
                          metadata['annotations'])
 
     def test_a_pod_of_another_system_is_refused_as_by_a_kubelet(self):
