@@ -251,3 +251,20 @@ class VolumeFailed(ZunVkError):
 
 class NoNetwork(ZunVkError):
     """The network namespace of a pod cannot be entered: it is gone."""
+
+
+class StreamRefused(ZunVkError):
+    """There is no such stream into a pod.
+
+    :param status: of HTTP, that the kubelet would answer
+    :param words: why, for whoever asked
+    """
+
+    def __init__(self, status: int, words: str):
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+class ReaderGone(ZunVkError):
+    """Nobody reads a stream any more."""
