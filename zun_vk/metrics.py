@@ -68,6 +68,9 @@ CRASHES = prometheus_client.Counter(
 HOST_MESSAGES_DROPPED = prometheus_client.Counter(
     'zun_vk_host_messages_dropped_total',
     'Messages of hosts that were no messages.', ['method'])
+STREAMS_REFUSED = prometheus_client.Counter(
+    'zun_vk_streams_refused_total',
+    'Connections to a host that got no stream.', ['reason'])
 CERTIFICATE_END = prometheus_client.Gauge(
     'zun_vk_certificate_expiration_timestamp_seconds',
     "When a node's certificate ends, seconds since 1970.",

@@ -9,17 +9,34 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Passes bytes both ways between two connections, until both have ended."""
+"""Passes bytes both ways between two connections, until both have ended.
+
+One thread, and a bounded buffer for each direction: who does not read is not
+read for. The end of one direction is passed on while the other goes on, and
+what was read is sent before anything is closed.
+"""
 
 import dataclasses
 import os
+import select
 import socket
+import ssl
+import time
 import typing
+
+from zun_vk import tls
 
 #: Kubernetes: streamingConnectionIdleTimeout of the kubelet.
 IDLE_SECONDS = 4 * 3600.0
-#: For what is on its way when one side has ended.
+#: Without a byte, once one side has ended: nobody may be left to read.
 DRAIN_SECONDS = 10.0
+
+CLOSED, BROKEN, IDLE, STOPPED = 'closed', 'broken', 'idle', 'stopped'
+
+_SMALL = 32 * 1024
+_LARGE = 256 * 1024
+# Of one direction in a row, before the other one is looked at.
+_ROUNDS = 8
 
 
 class Wakeup:
@@ -34,8 +51,9 @@ class Wakeup:
 
     def set(self) -> None:
         """Wake all that wait, now and later; any thread may."""
-        self._set = True
-        os.eventfd_write(self._event, 1)
+        if not self._set:
+            self._set = True
+            os.eventfd_write(self._event, 1)
 
     def is_set(self) -> bool:
         return self._set
@@ -46,6 +64,16 @@ class Wakeup:
 
     def close(self) -> None:
         os.close(self._event)
+
+
+class Stop(typing.Protocol):
+    """What ends a relay, such as a Wakeup."""
+
+    def is_set(self) -> bool:
+        """Tell whether it is to end."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that can be read from once it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +90,284 @@ class Outcome:
     why: str
 
 
-def relay(left: typing.Any, right: typing.Any, *, stop: Wakeup,
+def relay(left: typing.Any, right: typing.Any, *, stop: Stop,
           idle: float = IDLE_SECONDS, drain: float = DRAIN_SECONDS
           ) -> Outcome:
     """Pass bytes both ways until both sides have ended; closes neither.
 
-    :param left: a connected socket, or one with TLS after its handshake
+    Closing them after ``closed`` loses nothing. After another outcome a side
+    with TLS was not told of an end, and sees that it is broken.
+
+    :param left: a connected socket, an SSLSocket or a ``tls.Stream``
     :param right: likewise
     :param stop: ends it at once
     :param idle: seconds without a byte either way after which it ends
-    :param drain: seconds that one side has to end after the other has
+    :param drain: such seconds after one side has ended
     """
-    raise NotImplementedError
+    sides = _side(left), _side(right)
+    pipes = _Pipe(*sides), _Pipe(*reversed(sides))
+    try:
+        why = _Relay(sides, pipes, stop, idle, drain).run()
+    except OSError:
+        # Of TLS as well.
+        why = BROKEN
+    if why == CLOSED and any(pipe.failed for pipe in pipes):
+        why = BROKEN
+    return Outcome(pipes[0].passed, pipes[1].passed, why)
+
+
+class _Plain:
+    """A socket without TLS; reads and writes never wait."""
+
+    #: Whether something is left to flush.
+    pending = False
+
+    def __init__(self, connection: typing.Any):
+        self._socket = connection
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Return how much was read; 0: the end, None: not now."""
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return None
+
+    def send(self, data: memoryview) -> int | None:
+        """Return how much was sent; None: not now."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return None
+
+    def flush(self) -> bool:
+        return True
+
+    def end(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+
+class _Ssl(_Plain):
+    """An SSLSocket.
+
+    Its TLS drops what it finds while it says that one direction is over: so
+    that is read before, and where more comes meanwhile, it is broken.
+    """
+
+    def __init__(self, connection: ssl.SSLSocket):
+        super().__init__(connection)
+        # A connection that ends within its stream must not pass for an end.
+        connection.suppress_ragged_eofs = False
+        self._ahead = b''
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        if self._ahead:
+            taken = min(len(buffer), len(self._ahead))
+            buffer[:taken], self._ahead = (
+                self._ahead[:taken], self._ahead[taken:])
+            return taken
+        filled = 0
+        while filled < len(buffer):
+            count = self._read(buffer[filled:])
+            if not count:
+                return filled or count
+            filled += count
+        return filled
+
+    def _read(self, buffer: memoryview) -> int | None:
+        try:
+            return self._socket.recv_into(buffer)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLZeroReturnError:
+            return 0
+
+    def send(self, data: memoryview) -> int | None:
+        sent = 0
+        try:
+            while sent < len(data):
+                sent += self._socket.send(data[sent:])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return sent or None
+        return sent
+
+    def end(self) -> None:
+        buffer = bytearray(_LARGE)
+        if count := self.recv_into(memoryview(buffer)):
+            self._ahead += bytes(buffer[:count])
+        try:
+            self._socket.unwrap()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError,
+                ssl.SSLZeroReturnError):
+            pass
+
+
+def _side(connection: typing.Any) -> typing.Any:
+    if isinstance(connection, tls.Stream):
+        return connection
+    if isinstance(connection, ssl.SSLSocket):
+        return _Ssl(connection)
+    return _Plain(connection)
+
+
+class _Pipe:
+    """One direction: what was read and is not sent yet, and how far it is.
+
+    :ivar passed: bytes
+    :ivar read_all: its source has ended
+    :ivar ended: and its target knows
+    :ivar failed: its target was reset
+    """
+
+    def __init__(self, source: typing.Any, target: typing.Any):
+        self.source = source
+        self.target = target
+        self.passed = 0
+        self.read_all = False
+        self.ended = False
+        self.failed = False
+        self._buffer = memoryview(bytearray(_SMALL))
+        self._data = self._buffer[:0]
+        self._broken: OSError | None = None
+        # Nobody is left to send to. The source is read on all the same:
+        # closed with something unread it would lose what it was sent.
+        self._drop = False
+
+    @property
+    def reads(self) -> bool:
+        return not self.read_all and not self._data
+
+    @property
+    def writes(self) -> bool:
+        return not self._drop and (bool(self._data) or self.target.pending)
+
+    def advance(self) -> bool:
+        """Pass on what can be, without waiting.
+
+        :returns: there may be more that can
+        :raises OSError: the source is broken
+        """
+        for _ in range(_ROUNDS):
+            if self.reads:
+                self._fill()
+            if not self._data or not self._attempt(self._empty):
+                break
+        else:
+            return True
+        if self.read_all and not self._data and not self.ended:
+            self._end()
+        elif self.writes:
+            self._attempt(self.target.flush)
+        return False
+
+    def _fill(self) -> None:
+        try:
+            count = self.source.recv_into(self._buffer)
+        except OSError as error:
+            # What came before is passed on first.
+            self._broken, self.read_all = error, True
+            return
+        self.read_all = count == 0
+        self._data = self._buffer[:count or 0]
+        if count == len(self._buffer) < _LARGE:
+            self._buffer = memoryview(bytearray(_LARGE))
+
+    def _empty(self) -> bool:
+        """Send; return whether all that was read is sent."""
+        while self._data:
+            count = self.target.send(self._data)
+            if count is None:
+                return False
+            self.passed += count
+            self._data = self._data[count:]
+        return True
+
+    def _end(self) -> None:
+        if self._broken:
+            raise self._broken
+        self.ended = True
+        self._attempt(self.target.end)
+
+    def _attempt(self, act: typing.Callable) -> typing.Any:
+        """Act on the target, of which nothing can be expected once it ends.
+
+        What it sent before may still be on its way: that decides whether
+        the whole is broken, unless it was reset.
+        """
+        if not self._drop:
+            try:
+                return act()
+            except OSError as error:
+                self._drop = True
+                self.failed = isinstance(error, ConnectionResetError)
+        self._data = self._data[:0]
+        return True
+
+
+class _Relay:
+    """The loop, on one thread."""
+
+    def __init__(self, sides: tuple, pipes: tuple[_Pipe, _Pipe], stop: Stop,
+                 idle: float, drain: float):
+        self._sides = sides
+        self._pipes = pipes
+        self._stop = stop
+        self._idle = idle
+        self._drain = min(drain, idle)
+        self._poll = select.poll()
+        self._poll.register(stop, select.POLLIN)
+        self._masks: dict[int, int] = {}
+        # Descriptors of sides that are over, of which nothing is wanted yet.
+        self._over: set[int] = set()
+
+    def run(self) -> str:
+        """Return why it ended; raise OSError where a side is broken."""
+        before, last = -1, time.monotonic()
+        while not self._stop.is_set():
+            again = [pipe.advance() for pipe in self._pipes]
+            if all(pipe.ended and not pipe.writes for pipe in self._pipes):
+                return CLOSED
+            passed, now = sum(pipe.passed for pipe in self._pipes), (
+                time.monotonic())
+            if passed != before:
+                before, last = passed, now
+            left = last + self._patience() - now
+            if left <= 0:
+                return IDLE
+            self._wait(0 if any(again) else left)
+        return STOPPED
+
+    def _patience(self) -> float:
+        ending = self._over or any(pipe.read_all for pipe in self._pipes)
+        return self._drain if ending else self._idle
+
+    def _wait(self, seconds: float) -> None:
+        for side in self._sides:
+            self._watch(side.fileno(), self._events(side))
+        for found, events in self._poll.poll(seconds * 1000):
+            if (events & (select.POLLERR | select.POLLHUP)
+                    and self._masks.get(found) == 0):
+                # It would be found at once for ever.
+                self._poll.unregister(found)
+                del self._masks[found]
+                self._over.add(found)
+
+    def _events(self, side: typing.Any) -> int:
+        events = 0
+        for pipe in self._pipes:
+            if pipe.source is side and pipe.reads:
+                events |= select.POLLIN
+            if pipe.target is side and pipe.writes:
+                events |= select.POLLOUT
+        return events
+
+    def _watch(self, descriptor: int, events: int) -> None:
+        if descriptor in self._over and not events:
+            return
+        self._over.discard(descriptor)
+        if self._masks.get(descriptor) != events:
+            self._poll.register(descriptor, events)
+            self._masks[descriptor] = events

@@ -25,6 +25,7 @@ from zun_vk.compute import store
 from zun_vk.compute.work import pod as pod_module
 from zun_vk.rpc import fields
 from zun_vk.rpc import payload as payload_module
+from zun_vk.rpc import streams
 
 LOG = logging.getLogger(__name__)
 
@@ -38,16 +39,20 @@ class Endpoint:
         removed; tells whether there is nothing (more)
     :param report: tells the agent of a node all about its pods here
     :param forget: has the remnants of a pod removed
+    :param opened: answers a request for a stream
     """
 
     def __init__(self, pods: pods_module.Pods,
                  clear: Callable[[str], bool],
                  report: Callable[[str], None],
-                 forget: Callable[[str], None]):
+                 forget: Callable[[str], None],
+                 opened: Callable[[object], streams.Opened
+                                  | streams.Declined]):
         self._pods = pods
         self._clear = clear
         self._report = report
         self._forget = forget
+        self._opened = opened
 
     def run_capsule(self, context: dict, capsule: dict) -> dict:
         """Run a capsule; again is no error."""
@@ -83,6 +88,10 @@ class Endpoint:
     def forget_pod(self, context: dict, uid: str) -> None:
         """Remove the logs of a pod that is gone."""
         self._forget(_identity({'uid': uid}, 'uid'))
+
+    def open_stream(self, context: dict, request: dict) -> dict:
+        """Tell how a stream into a pod is had, or why it is not."""
+        return self._opened(request).to_wire()
 
 
 def run_described(pods: pods_module.Pods, wire: dict) -> None:

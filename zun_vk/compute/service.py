@@ -41,6 +41,7 @@ from zun_vk.compute.cri import watcher as watcher_module
 from zun_vk.compute.network import binding as binding_module
 from zun_vk.compute.network import ports as ports_module
 from zun_vk.compute.network import server as cni_server
+from zun_vk.compute.streams import service as streams_module
 from zun_vk.compute.work import assembly
 from zun_vk.compute.work import housekeeping as housekeeping_module
 from zun_vk.rpc import bus as bus_module
@@ -86,9 +87,11 @@ class Compute(service.ServiceBase):
             options.image_gc_low_percent, self._tidy)
         self._housekeeping = housekeeping_module.Housekeeping(
             self._pods, self._runtime, self._parts.volumes, options)
+        self._streams = streams_module.Streams(
+            options, lambda uid: self._pods.get(uid) is not None)
         self._endpoint = endpoint_module.Endpoint(
             self._pods, self._hosting.clear, self._report,
-            self._hosting.forget)
+            self._hosting.forget, self._streams.opened)
         self._health = health_module.Health()
         # The runtime was asked; before, pods would be judged by what an
         # older one can do.
@@ -100,6 +103,7 @@ class Compute(service.ServiceBase):
         :raises ConfigError: an option names what cannot be
         """
         self._parts.open()
+        self._streams.open()
         try:
             self._cni.open()
         except OSError as error:
@@ -133,11 +137,13 @@ class Compute(service.ServiceBase):
     def stop(self) -> None:
         """End all threads; every container stays as it is."""
         self._stop.set()
+        self._streams.stop()
         self._pods.queue.shut_down()
         self._publisher.wake()
         self._parts.close()
         for name in self._threads.join(_STOP_PATIENCE):
             LOG.warning('Thread %s is cut off', name)
+        self._streams.close()
         self._runtime.close()
 
     def wait(self) -> None:
@@ -171,6 +177,7 @@ class Compute(service.ServiceBase):
         for number in range(self._conf.compute.workers):
             spawn(f'pod-{number}', self._pods.work, self._parts.worker.look,
                   stop)
+        self._streams.start(self._threads)
         spawn('watcher', self._watcher.run, stop)
         spawn('states', self._publisher.run_states, stop)
         spawn('events', self._publisher.run_events, stop)

@@ -87,6 +87,29 @@ OPTS: list[cfg.Opt] = [
         default='/etc/resolv.conf', regex='^/.+',
         help="The host's resolver configuration, for pods whose dnsPolicy "
              'is Default.'),
+    cfg.StrOpt(
+        'stream_address',
+        default='',
+        help='Address of this host at which agents reach it for exec, '
+             'attach, port-forward and logs: it is listened on, and told '
+             'to them. Empty: the address of the default route.'),
+    cfg.PortOpt(
+        'stream_port',
+        default=10260,
+        help='Port for that; 0: any that is free. Only agents need to '
+             'reach it, all of them: let the firewall say so.'),
+    cfg.StrOpt(
+        'stream_cert_file',
+        default='',
+        help='Certificate of that port (PEM), with those above it. Agents '
+             'are told which one to expect with every stream, whoever '
+             'signed it. Read again when it changes. Empty: one is made at '
+             'every start.'),
+    cfg.StrOpt(
+        'stream_key_file',
+        default='',
+        help='Its key (PEM), readable by root only. Empty: it is in '
+             'stream_cert_file.'),
 ]
 
 
