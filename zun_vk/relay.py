@@ -119,12 +119,14 @@ def relay(left: typing.Any, right: typing.Any, *, stop: Stop,
 class _Plain:
     """A socket without TLS; reads and writes never wait."""
 
-    #: Whether something is left to flush.
-    pending = False
-
     def __init__(self, connection: typing.Any):
         self._socket = connection
         self._socket.setblocking(False)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is left to flush."""
+        return False
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -153,15 +155,23 @@ class _Plain:
 class _Ssl(_Plain):
     """An SSLSocket.
 
-    Its TLS drops what it finds while it says that one direction is over: so
-    that is read before, and where more comes meanwhile, it is broken.
+    Its TLS reads on while it says that one direction is over, and fails
+    where it finds something: so of what is on its way from a peer that has
+    been told the end, the rest may be dropped. ``tls.Stream`` loses nothing.
     """
 
-    def __init__(self, connection: ssl.SSLSocket):
+    def __init__(self, connection: typing.Any):
         super().__init__(connection)
         # A connection that ends within its stream must not pass for an end.
         connection.suppress_ragged_eofs = False
         self._ahead = b''
+        self._ending = False
+        # The peer has ended as well; or nobody can decipher it any more.
+        self._over = self._deaf = False
+
+    @property
+    def pending(self) -> bool:
+        return self._ending
 
     def recv_into(self, buffer: memoryview) -> int | None:
         if self._ahead:
@@ -169,21 +179,36 @@ class _Ssl(_Plain):
             buffer[:taken], self._ahead = (
                 self._ahead[:taken], self._ahead[taken:])
             return taken
+        if self._over:
+            return 0
+        if self._deaf:
+            return self._drained(buffer)
         filled = 0
         while filled < len(buffer):
-            count = self._read(buffer[filled:])
+            try:
+                count = self._socket.recv_into(buffer[filled:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return filled or None
+            except ssl.SSLZeroReturnError:
+                return filled
+            except OSError:
+                if filled:
+                    # It is found again.
+                    return filled
+                raise
             if not count:
-                return filled or count
+                break
             filled += count
         return filled
 
-    def _read(self, buffer: memoryview) -> int | None:
+    def _drained(self, buffer: memoryview) -> int | None:
+        """Read to the end of the connection, for nobody."""
         try:
-            return self._socket.recv_into(buffer)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while socket.socket.recv_into(self._socket, buffer):
+                pass
+        except BlockingIOError:
             return None
-        except ssl.SSLZeroReturnError:
-            return 0
+        return 0
 
     def send(self, data: memoryview) -> int | None:
         sent = 0
@@ -198,11 +223,23 @@ class _Ssl(_Plain):
         buffer = bytearray(_LARGE)
         if count := self.recv_into(memoryview(buffer)):
             self._ahead += bytes(buffer[:count])
+        self._ending = True
+        self.flush()
+
+    def flush(self) -> bool:
+        if not self._ending:
+            return True
         try:
             self._socket.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError,
-                ssl.SSLZeroReturnError):
+            self._over = True
+        except ssl.SSLWantWriteError:
+            return False
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
+        except ssl.SSLError:
+            self._deaf = True
+        self._ending = False
+        return True
 
 
 def _side(connection: typing.Any) -> typing.Any:

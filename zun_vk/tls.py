@@ -24,6 +24,7 @@ import select
 import socket
 import ssl
 import time
+import typing
 
 # One record of TLS has 16 KiB at most.
 _RECORD = 16 * 1024
@@ -139,7 +140,13 @@ class Stream:
             return taken
         filled = 0
         while filled < len(buffer):
-            count = self._decrypt(buffer[filled:])
+            try:
+                count = self._decrypt(buffer[filled:])
+            except OSError:
+                if filled:
+                    # It is found again.
+                    break
+                raise
             if count:
                 filled += count
             elif filled or count is not None:
@@ -151,7 +158,8 @@ class Stream:
     def _decrypt(self, buffer: memoryview) -> int | None:
         """Return the bytes of one record; 0: the end, None: needs more."""
         try:
-            return self._tls.read(len(buffer), buffer)
+            # With a buffer it returns a number.
+            return typing.cast(int, self._tls.read(len(buffer), buffer))
         except ssl.SSLWantReadError:
             return None
         except ssl.SSLZeroReturnError:

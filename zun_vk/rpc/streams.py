@@ -144,10 +144,12 @@ def from_wire(message: object) -> StreamRequest:
     """
     wire = fields.whole(message)
     request = StreamRequest(
-        **{name: fields.text(wire, name, _MAX_NAME)
-           for name in ('kind', 'uid', 'container', 'container_id')},
-        **{name: fields.flag(wire, name)
-           for name in ('stdin', 'stdout', 'stderr', 'tty')},
+        kind=fields.text(wire, 'kind', _MAX_NAME),
+        uid=fields.text(wire, 'uid', _MAX_NAME),
+        container=fields.text(wire, 'container', _MAX_NAME),
+        container_id=fields.text(wire, 'container_id', _MAX_NAME),
+        stdin=fields.flag(wire, 'stdin'), stdout=fields.flag(wire, 'stdout'),
+        stderr=fields.flag(wire, 'stderr'), tty=fields.flag(wire, 'tty'),
         command=_command(wire), ports=_ports(wire), logs=_logs(wire),
         seconds=fields.number(wire, 'seconds'))
     _check(request)

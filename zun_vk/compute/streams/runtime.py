@@ -21,7 +21,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import ipaddress
 import re
-import select
 import socket
 import time
 import typing
@@ -248,14 +247,6 @@ def pass_on(stream: tls.Stream, target: Target, stop: relay.Stop) -> None:
         runtime.sendall(request + more)
         outcome = relay.relay(stream, runtime, stop=stop)
     LOG.debug('A stream ended: %s', outcome)
-    if outcome.why == relay.CLOSED:
-        _flushed(stream)
-
-
-def _flushed(stream: tls.Stream) -> None:
-    deadline = time.monotonic() + _HEAD_SECONDS
-    while not stream.flush():
-        tls.wait(stream.socket, select.POLLOUT, deadline)
 
 
 def _head(stream: tls.Stream, deadline: float) -> tuple[bytes, bytes]:

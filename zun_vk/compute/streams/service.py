@@ -54,8 +54,8 @@ class Streams:
         made = runtime_module.RuntimeStreams(self._runtime, is_known)
         self._kinds: dict[str, Callable[[streams.StreamRequest],
                                         runtime_module.Serve]] = {
-            kind: made.prepare for kind in (
-                streams.EXEC, streams.ATTACH, streams.PORT_FORWARD)}
+            streams.EXEC: made.prepare, streams.ATTACH: made.prepare,
+            streams.PORT_FORWARD: made.prepare}
         self.register(streams.RUN, made.run)
         self._address = options.stream_address or netutils.get_my_ipv4()
         self._certificate = certificate_module.Certificate(
