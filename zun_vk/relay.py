@@ -295,10 +295,13 @@ class _Pipe:
         else:
             return True
         if self.read_all and not self._data and not self.ended:
+            # TLS may have read something, or the end, while it ended.
             self._end()
-        elif self.writes:
-            self._attempt(self.target.flush)
-        return False
+            return True
+        return self.writes and bool(self._attempt(self._flush))
+
+    def _flush(self) -> bool:
+        return self.target.pending and self.target.flush()
 
     def _fill(self) -> None:
         try:

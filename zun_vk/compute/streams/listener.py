@@ -169,14 +169,15 @@ class Listener:
         deadline = time.monotonic() + _GREETING_SECONDS
         stream.handshake(deadline)
         line = b''
-        while not line.endswith(b'\n'):
+        while b'\n' not in line:
             if len(line) >= streams.MAX_GREETING:
-                raise Refused('no greeting')
+                raise Refused('it has no greeting')
             some = stream.receive(streams.MAX_GREETING - len(line), deadline)
             if not some:
                 raise Refused('it has no greeting')
             line += some
-        if not line.startswith(streams.GREETING):
+        # Nothing may follow it before it was answered.
+        if not line.startswith(streams.GREETING) or not line.endswith(b'\n'):
             raise Refused('it has no greeting')
         token = line.removeprefix(streams.GREETING)[:-1]
         serve = self._tickets.redeem(token.decode('latin-1'))

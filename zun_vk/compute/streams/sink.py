@@ -80,7 +80,7 @@ class TlsSink:
                 raise exceptions.ReaderGone('the reader is gone') from None
             if blocked:
                 self._poll(select.POLLOUT, None)
-            if self._gone:
+            if self._gone or self._stop.is_set():
                 raise exceptions.ReaderGone('the reader is gone')
 
     def gone(self) -> bool:
