@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import contextlib
+
 import hypothesis
 from hypothesis import strategies
 from oslotest import base
@@ -72,20 +74,16 @@ class RequestTestCase(base.BaseTestCase):
         execution().to_wire())), ANYTHING)
     def test_no_field_crashes_it(self, name, value):
         for request in (execution(), logs()):
-            try:
+            with contextlib.suppress(fields.Malformed):
                 streams.from_wire(request.to_wire() | {name: value})
-            except fields.Malformed:
-                pass
 
     @hypothesis.given(strategies.sampled_from(sorted(vars(
         streams.LogOptions()))), ANYTHING)
     def test_no_log_option_crashes_it(self, name, value):
         wire = logs().to_wire()
         wire['logs'][name] = value
-        try:
+        with contextlib.suppress(fields.Malformed):
             streams.from_wire(wire)
-        except fields.Malformed:
-            pass
 
     def test_a_command_is_not_shown(self):
         self.assertNotIn('secret', repr(execution(command=('secret',))))
