@@ -59,6 +59,10 @@ def configuration(where: paths.Paths, host: str) -> dict[str, dict]:
             'cgroup_parent': f'/{hosts.cgroup(where)}',
             # The machine is all hosts: no pod may take all of it.
             'pids_limit': PIDS,
+            # All hosts are this machine: each has a port of its own, which
+            # it tells.
+            'stream_address': '127.0.0.1',
+            'stream_port': 0,
         },
     }
 
