@@ -28,7 +28,7 @@ import typing
 
 # One record of TLS has 16 KiB at most.
 _RECORD = 16 * 1024
-_CIPHER = 64 * 1024
+_CIPHER = 256 * 1024
 _PLAIN = 128 * 1024
 
 

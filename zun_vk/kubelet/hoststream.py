@@ -17,6 +17,7 @@ and then its token comes first. Whatever fails becomes an answer in time.
 """
 
 from collections.abc import Iterator
+import functools
 import select
 import socket
 import ssl
@@ -111,13 +112,14 @@ def _take_answer(stream: tls.Stream, deadline: float) -> None:
         raise tls.Broken('it does not take the token')
 
 
+@functools.cache
 def _context() -> ssl.SSLContext:
     """Return a context that believes any certificate; it is compared."""
-    context_ = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context_.minimum_version = ssl.TLSVersion.TLSv1_2
-    context_.check_hostname = False
-    context_.verify_mode = ssl.CERT_NONE
-    return context_
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
 
 
 class Interrupted(OSError):
