@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What a handler of the kubelet's API is given, and what it may raise.
+
+Flows in: one request that was authenticated and authorised, and the parts of
+the node that answers it. Flows out: the answer, by ``Exchange``, or the
+socket itself where the connection is upgraded. A handler never sees a
+request that its user may not make.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import email.message
+import socket
+import typing
+
+from oslo_config import cfg
+
+from zun_vk import exceptions
+from zun_vk.rpc import bus as bus_module
+
+TEXT = 'text/plain; charset=utf-8'
+JSON = 'application/json'
+
+
+class Refused(exceptions.ZunVkError):
+    """A request is answered with an error.
+
+    :param status: HTTP status
+    :param words: the answer's text, as the kubelet has it; never a secret
+    """
+
+    def __init__(self, status: int, words: str):
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """Who asks, as Kubernetes knows them.
+
+    :param extra: what else the authenticator said, for the authoriser
+    """
+
+    name: str
+    uid: str = ''
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, Sequence[str]] = dataclasses.field(
+        default_factory=dict, hash=False)
+
+
+class Wakeup(typing.Protocol):
+    """Tells relays to end: readable, and set, once the server stops."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable from when it was set."""
+
+    def is_set(self) -> bool:
+        """Tell whether everything is to end."""
+
+
+class Pods(typing.Protocol):
+    """The pods of the node, as raw objects that must not be changed."""
+
+    def find(self, namespace: str, name: str, uid: str = '') -> dict | None:
+        """Return a pod with the newest status known, None: there is none.
+
+        :param uid: the one it must be; '': any
+        """
+
+    def all(self) -> list[dict]:
+        """Return all pods of the node, with their newest status known."""
+
+    def host_of(self, uid: str) -> str | None:
+        """Return the host of a pod's capsule, None: it has none."""
+
+    def hosts(self) -> set[str]:
+        """Return the hosts of all capsules of the node."""
+
+
+class Exchange(typing.Protocol):
+    """One request that its user may make, and its answer.
+
+    For one thread. One of ``send``, ``chunks`` and ``hijack`` is called,
+    once; a handler that calls none has answered 200 with nothing.
+    """
+
+    #: 'GET' or another, in capitals
+    method: str
+    #: decoded, without the query
+    path: str
+    #: values of each name, in their order; blank ones are kept
+    query: Mapping[str, Sequence[str]]
+    headers: email.message.Message
+    user: User
+    #: set when the server stops
+    stop: Wakeup
+
+    def send(self, status: int, body: bytes = b'', content_type: str = TEXT,
+             headers: Mapping[str, str] | None = None) -> None:
+        """Answer, whole.
+
+        :raises OSError: the client is gone or too slow
+        """
+
+    def chunks(self, content_type: str = TEXT
+               ) -> contextlib.AbstractContextManager[
+                   Callable[[bytes], None]]:
+        """Answer 200 in pieces: gives a function that sends some bytes.
+
+        Left in peace the answer ends; left by an exception the connection is
+        broken off, so that the client knows that something is missing. The
+        function raises OSError where the client is gone or too slow.
+        """
+
+    def hijack(self) -> socket.socket:
+        """Return the connection: nothing was read ahead, nothing answered.
+
+        The server ends it on its own stop; the caller closes it.
+        """
+
+    def gone(self) -> bool:
+        """Tell whether the client has closed the connection."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """The parts of one node that handlers use.
+
+    :param node: its name
+    :param node_address: hostIP of its pods
+    :param bus: to the hosts; None without them
+    :param on_hosts: pods run in our own service on the hosts; without it
+        whatever needs a host is refused with ``need_hosts``
+    :param guard: raises NotHolder once another agent may hold the node
+    """
+
+    conf: cfg.ConfigOpts
+    node: str
+    node_address: str
+    pods: Pods
+    bus: bus_module.Bus | None
+    on_hosts: bool
+    guard: Callable[[], None]
+
+    def need_hosts(self) -> bus_module.Bus:
+        """Return the bus; raise Refused where the runtime has no hosts."""
+        if not self.on_hosts or self.bus is None:
+            raise Refused(501, NO_HOSTS)
+        return self.bus
+
+
+NO_HOSTS = (
+    'the capsule runtime of this node cannot reach into its containers: it '
+    'takes [pods] capsule_runtime = compute and zun-vk-compute on the hosts')
+
+#: The last argument: the parts of the path after its root, decoded.
+Handler = Callable[[Services, Exchange, tuple[str, ...]], None]
