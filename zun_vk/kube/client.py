@@ -43,6 +43,8 @@ _COORDINATION = '/apis/coordination.k8s.io/v1'
 _RUNTIME_CLASSES = '/apis/node.k8s.io/v1/runtimeclasses'
 _SIGNING_REQUESTS = (
     '/apis/certificates.k8s.io/v1/certificatesigningrequests')
+_TOKEN_REVIEWS = '/apis/authentication.k8s.io/v1/tokenreviews'
+_ACCESS_REVIEWS = '/apis/authorization.k8s.io/v1/subjectaccessreviews'
 
 
 class KubeClient:
@@ -212,6 +214,25 @@ class KubeClient:
             'create token', 'POST',
             _in(namespace, 'serviceaccounts', service_account, 'token'),
             request)
+
+    def create_token_review(self, review: dict) -> dict:
+        """Have a bearer token looked at.
+
+        :param review: a TokenReview
+        :returns: it, with whose token it is in its status
+        """
+        # Not for the guard, nor the next: they change nothing.
+        return self.transport.call('create token review', 'POST',
+                                   _TOKEN_REVIEWS, review)
+
+    def create_subject_access_review(self, review: dict) -> dict:
+        """Have it decided whether a user may do something.
+
+        :param review: a SubjectAccessReview
+        :returns: it, with the decision in its status
+        """
+        return self.transport.call('create access review', 'POST',
+                                   _ACCESS_REVIEWS, review)
 
     def list_services(self, namespace: str) -> dict:
         return self._get('list services', _in(namespace, 'services'))
