@@ -78,6 +78,20 @@ CERTIFICATE_END = prometheus_client.Gauge(
 CERTIFICATE_REQUESTS = prometheus_client.Counter(
     'zun_vk_certificate_requests_total',
     'Certificates asked for, by result.', ['certificate', 'result'])
+KUBELET_REFUSALS = prometheus_client.Counter(
+    'zun_vk_kubelet_refusals_total',
+    "Requests to the kubelet's API that were refused, by HTTP status.",
+    ['code', 'route'])
+KUBELET_STREAMS = prometheus_client.Counter(
+    'zun_vk_kubelet_streams_total', 'Streams into pods that began.',
+    ['kind'])
+KUBELET_STREAMS_OPEN = prometheus_client.Gauge(
+    'zun_vk_kubelet_streams_open', 'Streams into pods that are open.',
+    ['kind'])
+KUBELET_STREAM_BYTES = prometheus_client.Counter(
+    'zun_vk_kubelet_stream_bytes_total',
+    'What flowed in streams into pods, counted as each ends.',
+    ['kind', 'direction'])
 LEASE_HELD = prometheus_client.Gauge(
     'zun_vk_lease_held', 'Whether this agent holds the lease of a node.',
     ['node'])
