@@ -147,7 +147,8 @@ def of_certificate(certificate: bytes, now: datetime.datetime
         groups = _subject(read, NameOID.ORGANIZATION_NAME)
         fit = _is_for_clients(read) and (
             read.not_valid_before_utc <= now <= read.not_valid_after_utc)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType):
         return None
     # The last name counts, as for Go.
     if not fit or not names or len(uids) > 1 or '' in uids:
@@ -159,8 +160,11 @@ def of_certificate(certificate: bytes, now: datetime.datetime
 
 def _subject(certificate: x509.Certificate, kind: x509.ObjectIdentifier
              ) -> list[str]:
-    return [str(attribute.value) for attribute
-            in certificate.subject.get_attributes_for_oid(kind)]
+    values = [attribute.value for attribute
+              in certificate.subject.get_attributes_for_oid(kind)]
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError('a name that is no text')
+    return [str(value) for value in values]
 
 
 def _is_for_clients(certificate: x509.Certificate) -> bool:
