@@ -147,8 +147,9 @@ def of_certificate(certificate: bytes, now: datetime.datetime
         groups = _subject(read, NameOID.ORGANIZATION_NAME)
         fit = _is_for_clients(read) and (
             read.not_valid_before_utc <= now <= read.not_valid_after_utc)
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension,
-            x509.UnsupportedGeneralNameType):
+    except (ValueError, TypeError, KeyError, x509.InvalidVersion,
+            x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        # cryptography (43): KeyError, TypeError for kinds of text.
         return None
     # The last name counts, as for Go.
     if not fit or not names or len(uids) > 1 or '' in uids:

@@ -166,6 +166,21 @@ class CallsTestCase(ClientTestCase):
             self._answer(200, body)
             self.assertRaises(exceptions.Unavailable, k.get_pod, 'ns', 'p')
 
+    def test_reviews_change_nothing(self):
+        k = client.KubeClient(
+            self.fixture.conf(api.kubeconfig(server=self.api.url)),
+            guard=lambda: self.fail('asked the guard'))
+        for create, path in (
+                (k.create_token_review,
+                 '/apis/authentication.k8s.io/v1/tokenreviews'),
+                (k.create_subject_access_review,
+                 '/apis/authorization.k8s.io/v1/subjectaccessreviews')):
+            self._answer(201, {'status': {'a': 1}})
+            self.assertEqual({'status': {'a': 1}}, create({'spec': {}}))
+            request = self.api.seen[-1]
+            self.assertEqual(('POST', path, {'spec': {}}),
+                             (request.method, request.path, request.json))
+
     def test_the_cluster_is_named_by_its_kube_system(self):
         self._answer(200, {'metadata': {'uid': 'u'}})
         self.assertEqual('u', self.client.cluster_id())

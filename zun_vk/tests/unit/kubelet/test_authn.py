@@ -116,12 +116,12 @@ class CertificateTestCase(base.BaseTestCase):
         for broken in (noise, WHOLE[:at], WHOLE + b'x'):
             self.assertIsNone(authn.of_certificate(broken, NOW))
 
-    @hypothesis.given(strategies.integers(0, len(WHOLE) - 1),
-                      strategies.integers(0, 255))
-    def test_a_changed_certificate_is_read_or_not(self, at, byte):
-        changed = WHOLE[:at] + bytes([byte]) + WHOLE[at + 1:]
-        user = authn.of_certificate(changed, NOW)
-        self.assertTrue(user is None or user.name)
+    def test_a_changed_certificate_is_read_or_not(self):
+        for at in range(len(WHOLE)):
+            for byte in (0, 1, 3, 12, 30, 255):
+                user = authn.of_certificate(
+                    WHOLE[:at] + bytes([byte]) + WHOLE[at + 1:], NOW)
+                self.assertTrue(user is None or user.name)
 
 
 class BearerTestCase(base.BaseTestCase):
