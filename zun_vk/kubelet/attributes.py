@@ -22,7 +22,6 @@ container takes ``create``, by any method.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import typing
 
 _PROXY = 'proxy'

@@ -59,7 +59,7 @@ _CLIENT_PURPOSES = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH,
 
 
 def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 class Authenticator:
@@ -189,7 +189,7 @@ def reviewed(review: dict) -> tuple[context.User | None, bool]:
         raise _broken('a token review without status')
     if status.get('authenticated') is not True:
         return None, not status.get('error')
-    user = status.get('user')
+    user: typing.Any = status.get('user')
     try:
         return _user(_text(user['username']), _text(user.get('uid') or ''),
                      _texts(user.get('groups') or []),

@@ -91,10 +91,11 @@ def reviewed(review: dict) -> bool:
     :raises Unavailable: it is no answer, or says both
     """
     status = review.get('status')
-    allowed = status.get('allowed') if isinstance(status, dict) else None
-    if not isinstance(allowed, bool):
+    if not isinstance(status, dict) or not isinstance(
+            status.get('allowed'), bool):
         raise exceptions.Unavailable(
             kube_client.SERVICE, 'an access review without a decision')
+    allowed: bool = status['allowed']
     if allowed and status.get('denied'):
         raise exceptions.Unavailable(
             kube_client.SERVICE, 'an access review that allows and denies')

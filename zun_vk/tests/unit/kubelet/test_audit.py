@@ -11,8 +11,6 @@
 # under the License.
 """That every refusal and every stream is told of, and nothing else is."""
 
-import logging
-
 import fixtures
 import hypothesis
 from hypothesis import strategies
@@ -91,8 +89,8 @@ class RefusedTestCase(AuditTestCase):
         self.assertIn('user="alice"', self.lines[-1])
 
     def test_names_cannot_make_lines(self):
-        self.refuse(user=context.User('eve\nWARNING refused: "x"\x1b[2J\u2028'),
-                    method='GET\r\n')
+        eve = context.User('eve\nWARNING refused: "x"\x1b[2J\u2028')
+        self.refuse(user=eve, method='GET\r\n')
         self.assertEqual(1, len(self.lines))
         self.assertIn(r'user="eve\nWARNING refused: \"x\"\u001b[2J\u2028"',
                       self.lines[0])

@@ -32,8 +32,8 @@ from zun_vk import exceptions
 from zun_vk.kube import client as kube_client
 from zun_vk.kubelet import authn
 
-CN, O, OU = (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME,
-             NameOID.ORGANIZATIONAL_UNIT_NAME)
+CN, ORG, UNIT = (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME,
+                 NameOID.ORGANIZATIONAL_UNIT_NAME)
 UID = x509.ObjectIdentifier('1.3.6.1.4.1.57683.2')
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 NOW = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
@@ -73,7 +73,8 @@ class CertificateTestCase(base.BaseTestCase):
         return authn.of_certificate(certificate(*names, **options), NOW)
 
     def test_the_name_and_the_groups_are_the_subjects(self):
-        der = certificate((O, 'dev'), (O, 'ops'), (OU, 'x'), (CN, 'alice'))
+        der = certificate((ORG, 'dev'), (ORG, 'ops'), (UNIT, 'x'),
+                          (CN, 'alice'))
         user = authn.of_certificate(der, NOW)
         self.assertEqual(
             ('alice', '', ('dev', 'ops', 'system:authenticated')),
@@ -87,8 +88,8 @@ class CertificateTestCase(base.BaseTestCase):
         self.assertEqual('b', self.of((CN, 'a'), (CN, 'b')).name)
 
     def test_nobody_is_named(self):
-        self.assertIsNone(self.of((O, 'system:masters')))
-        self.assertIsNone(self.of((O, 'system:masters'),
+        self.assertIsNone(self.of((ORG, 'system:masters')))
+        self.assertIsNone(self.of((ORG, 'system:masters'),
                                   (CN, 'system:anonymous')))
 
     def test_a_server_is_no_user(self):
@@ -220,7 +221,7 @@ class AuthenticatorTestCase(base.BaseTestCase):
         self.asked.assert_not_called()
 
     def test_a_certificate_of_nobody_leaves_the_token(self):
-        der = certificate((O, 'system:masters'))
+        der = certificate((ORG, 'system:masters'))
         self.assertIsNone(self.name(der=der))
         self.assertEqual('alice', self.name(f'Bearer {TOKEN}', der=der))
 
