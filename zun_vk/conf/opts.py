@@ -19,6 +19,7 @@ from oslo_config import cfg
 
 from zun_vk.conf import agent
 from zun_vk.conf import compute
+from zun_vk.conf import kubelet_api
 from zun_vk.conf import kubernetes
 from zun_vk.conf import metrics
 from zun_vk.conf import neutron
@@ -28,8 +29,8 @@ from zun_vk.conf import pods
 from zun_vk.conf import tenants
 from zun_vk.conf import zun
 
-SECTIONS = (agent, compute, kubernetes, metrics, neutron, node, placement,
-            pods, tenants, zun)
+SECTIONS = (agent, compute, kubelet_api, kubernetes, metrics, neutron, node,
+            placement, pods, tenants, zun)
 
 
 def register_all(conf: cfg.ConfigOpts) -> None:
