@@ -106,6 +106,8 @@ class Exchange(typing.Protocol):
     query: Mapping[str, Sequence[str]]
     headers: email.message.Message
     user: User
+    #: address and port of the client
+    peer: str
     #: set when the server stops
     stop: Wakeup
 
@@ -129,11 +131,26 @@ class Exchange(typing.Protocol):
     def hijack(self) -> socket.socket:
         """Return the connection: nothing was read ahead, nothing answered.
 
-        The server ends it on its own stop; the caller closes it.
+        It blocks, without a time-out. The server closes it once the handler
+        has returned, and cuts it off some seconds after its own stop.
         """
 
     def gone(self) -> bool:
         """Tell whether the client has closed the connection."""
+
+    def fileno(self) -> int:
+        """Return the connection's descriptor, to wait for POLLRDHUP on.
+
+        For ``select.poll``, beside ``stop``: not to be read from.
+        """
+
+    def flowed(self, sent: int, received: int, why: str) -> None:
+        """Say for the log how a stream went, before the handler returns.
+
+        :param sent: bytes to the client
+        :param received: bytes from the client
+        :param why: a word or two of our own for how it ended
+        """
 
 
 @dataclasses.dataclass(frozen=True)
