@@ -36,6 +36,9 @@ from zun_vk.kube import node_identity
 from zun_vk.kube import objects
 from zun_vk.kube import podsource
 from zun_vk.kube import reflector
+from zun_vk.kubelet import context
+from zun_vk.kubelet import nodepods
+from zun_vk.kubelet import service
 from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer
@@ -124,12 +127,17 @@ class HeldNode:
                     conf, cache, which.name, address, tokens.Tokens(client),
                     notices.Notices(self._recorder).noted),
                 self._hosts, self._recorder)
+        self._kubelet = service.KubeletApi(conf, context.Services(
+            conf, which.name, address,
+            nodepods.NodePods(self._mirror, self._writer, self._runtime,
+                              self._hosts or hosted.NoHosts(address)),
+            bus, self._runtime.on_hosts, fence.check), node)
         self._nodes = node_controller.NodeController(
             conf, which, client,
             observer.CloudObserver(
                 services, placement.PlacementClient(access), which.zone),
             health, self._recorder, self._pods.claims,
-            self._pods.capacity_grew)
+            self._pods.capacity_grew, lambda: self._kubelet.port)
         self._figures = metrics.NodeFigures(
             which.name, self._queue.__len__, self._capsule_statuses)
 
@@ -137,6 +145,10 @@ class HeldNode:
         """Start all threads; does not wait for them."""
         metrics.HELD_NODES.add(self._figures)
         stop, spawn = self._threads.stop, self._threads.spawn
+        # First: the Node tells of its port.
+        self._kubelet.open()
+        spawn('kubelet', self._kubelet.run)
+        spawn('kubelet-certificate', self._kubelet.certify, stop)
         spawn('events', self._recorder.run, stop)
         spawn('node', self._nodes.run, stop, self._on_registered)
         spawn('capsules', self._runtime.run, self._queue.add_first, stop)
@@ -156,6 +168,7 @@ class HeldNode:
         """Tell all threads to end; does not wait for them."""
         metrics.HELD_NODES.remove(self._figures)
         self._threads.stop.set()
+        self._kubelet.stop()
         self._queue.shut_down()
         self._recorder.wake()
         self._writer.wake()

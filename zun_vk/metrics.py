@@ -95,6 +95,19 @@ KUBELET_STREAM_BYTES = prometheus_client.Counter(
 LEASE_HELD = prometheus_client.Gauge(
     'zun_vk_lease_held', 'Whether this agent holds the lease of a node.',
     ['node'])
+KUBELET_REQUESTS = prometheus_client.Counter(
+    'zun_vk_kubelet_requests_total',
+    "Requests to the kubelet's API of the nodes held, by the status of the "
+    'answer; 0: the client was gone before there was one.',
+    ['route', 'code'])
+KUBELET_CONNECTIONS = prometheus_client.Gauge(
+    'zun_vk_kubelet_connections',
+    "Connections to the kubelet's API of a node that are open now.",
+    ['node'])
+KUBELET_TURNED_AWAY = prometheus_client.Counter(
+    'zun_vk_kubelet_connections_refused_total',
+    "Connections to the kubelet's API that ended before a request was read, "
+    'by reason.', ['reason'])
 BUILD = prometheus_client.Gauge(
     'zun_vk_build_info', 'Version of the running agent.', ['version'])
 
@@ -171,6 +184,7 @@ prometheus_client.REGISTRY.register(HELD_NODES)
 def forget_node(name: str) -> None:
     """Drop what is shown of a node that is not there any more."""
     for gauge, *labels in ((LEASE_HELD, name),
+                           (KUBELET_CONNECTIONS, name),
                            (CERTIFICATE_END, name, 'client'),
                            (CERTIFICATE_END, name, 'serving')):
         # prometheus_client (0.21): it may have none.

@@ -83,6 +83,23 @@ class NodeIdentity:
         if self._certificate is not None:
             self._certificate.run(stop, self._use)
 
+    def serving_certificate(self, addresses: tuple[str, ...],
+                            health: health_module.Health
+                            ) -> certificates.NodeCertificate:
+        """Return the certificate that a server of the node has.
+
+        Requested as the node, and approved by an admin or an approver.
+
+        :param addresses: all of the node's
+        :param health: told of what fails
+        :raises ConfigError: the directory of certificates cannot be used
+        """
+        directory = _directory(self._conf)
+        state.make_private(directory)
+        return certificates.NodeCertificate(
+            self.client(), directory, self._node, health,
+            keypair.serving(*addresses))
+
     def client(self, **options: typing.Any) -> kube_client.KubeClient:
         """Return a new client that calls as the node.
 

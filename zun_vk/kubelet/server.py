@@ -94,12 +94,15 @@ class Server:
         # Guards the connections, the oldest first; told when one ends.
         self._changed = threading.Condition()
         self._open: dict[connection_module.Connection, None] = {}
+        self._ended = False
         # Owned by run(): of the threads' names.
         self._number = 0
 
     def stop(self) -> None:
         """Have ``run`` end; streams are told, and cut off if they stay."""
-        self._stop.set()
+        with self._changed:
+            if not self._ended:
+                self._stop.set()
 
     def run(self) -> None:
         """Accept connections until ``stop``; returns when none is left."""
@@ -176,20 +179,18 @@ class Server:
 
     def _end_all(self) -> None:
         """Wait until all connections have ended, for so long as they may."""
-        self._cut(waiting_only=True)
-        with self._changed:
-            ended = self._changed.wait_for(lambda: not self._open,
-                                           GRACE_SECONDS)
-        if ended:
-            return
-        self._cut()
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._open,
+        for waiting_only in (True, False):
+            self._cut(waiting_only)
+            with self._changed:
+                if self._changed.wait_for(lambda: not self._open,
                                           GRACE_SECONDS):
-                LOG.warning('%d connections of the kubelet API of node %s '
-                            'are left behind', len(self._open), self._name)
+                    self._ended = True
+                    self._stop.close()
+                    return
+        LOG.warning('Some connections of the kubelet API of node %s are left '
+                    'behind', self._name)
 
-    def _cut(self, waiting_only: bool = False) -> None:
+    def _cut(self, waiting_only: bool) -> None:
         with self._changed:
             connections = list(self._open)
         for one in connections:

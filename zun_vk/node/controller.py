@@ -51,6 +51,7 @@ class NodeController:
     :param which: the node
     :param claims: returns the requests of our pods that hold a claim
     :param grew: called when the cloud has more to give than before
+    :param kubelet_port: returns that of the kubelet's API, 0: not served
     """
 
     def __init__(self, conf: cfg.ConfigOpts, which: zones.VirtualNode,
@@ -58,7 +59,8 @@ class NodeController:
                  observer: observer_module.CloudObserver,
                  health: health_module.Health,
                  recorder: events.EventRecorder, claims: Claims,
-                 grew: typing.Callable[[], None]):
+                 grew: typing.Callable[[], None],
+                 kubelet_port: typing.Callable[[], int] = lambda: 0):
         self._conf = conf
         self._which = which
         self._client = client
@@ -67,6 +69,7 @@ class NodeController:
         self._recorder = recorder
         self._claims = claims
         self._grew = grew
+        self._kubelet_port = kubelet_port
         # Owned by run().
         self._node: dict = {}
         self._seen: observer_module.Observation | None = None
@@ -87,7 +90,7 @@ class NodeController:
         architecture = self._architecture()
         self._static = registration.static_status(
             self._conf, self._which.name, self._client.server_version(),
-            architecture)
+            architecture, self._kubelet_port())
         wanted = registration.node_object(self._conf, self._which,
                                           architecture)
         node = registration.register(self._client, wanted)
@@ -247,8 +250,14 @@ def same_status(current: dict, wanted: dict) -> bool:
                     for address in wanted.get('addresses', []))
             and all(_has(_amounts(current.get(name)), _amounts(wanted[name]))
                     for name in ('capacity', 'allocatable'))
+            and _kubelet_port(current) == _kubelet_port(wanted)
             and _has(current.get('nodeInfo') or {},
                      wanted.get('nodeInfo', {})))
+
+
+def _kubelet_port(status: dict) -> int:
+    endpoints = status.get('daemonEndpoints') or {}
+    return (endpoints.get('kubeletEndpoint') or {}).get('Port', 0)
 
 
 def _has(current: dict, wanted: dict) -> bool:

@@ -170,18 +170,20 @@ def _with_ours(present: list[dict], ours: list[dict]) -> list[dict] | None:
 
 
 def static_status(conf: cfg.ConfigOpts, name: str, server_version: str,
-                  architecture: str) -> dict:
+                  architecture: str, kubelet_port: int = 0) -> dict:
     """Return the part of the node's status that seldom changes.
 
     :param name: of the node
     :param server_version: of the API server. Kubernetes: a kubelet must not
         be newer; this one follows it.
+    :param kubelet_port: of the kubelet's API on our address, 0: not served
     """
     ours = version.version_string()
     return {
         'addresses': [
             {'type': 'InternalIP', 'address': conf.node.address},
             {'type': 'Hostname', 'address': name}],
+        'daemonEndpoints': {'kubeletEndpoint': {'Port': kubelet_port}},
         'nodeInfo': {
             'machineID': '', 'systemUUID': '', 'bootID': '',
             'kernelVersion': '', 'kubeProxyVersion': '',
