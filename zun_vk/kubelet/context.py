@@ -29,6 +29,7 @@ import typing
 from oslo_config import cfg
 
 from zun_vk import exceptions
+from zun_vk import relay
 from zun_vk.rpc import bus as bus_module
 
 TEXT = 'text/plain; charset=utf-8'
@@ -62,16 +63,6 @@ class User:
         default_factory=dict, hash=False)
 
 
-class Wakeup(typing.Protocol):
-    """Tells relays to end: readable, and set, once the server stops."""
-
-    def fileno(self) -> int:
-        """Return a descriptor that is readable from when it was set."""
-
-    def is_set(self) -> bool:
-        """Tell whether everything is to end."""
-
-
 class Pods(typing.Protocol):
     """The pods of the node, as raw objects that must not be changed."""
 
@@ -103,13 +94,13 @@ class Exchange(typing.Protocol):
     #: decoded, without the query
     path: str
     #: values of each name, in their order; blank ones are kept
-    query: Mapping[str, Sequence[str]]
+    query: dict[str, list[str]]
     headers: email.message.Message
     user: User
     #: address and port of the client
     peer: str
     #: set when the server stops
-    stop: Wakeup
+    stop: relay.Wakeup
 
     def send(self, status: int, body: bytes = b'', content_type: str = TEXT,
              headers: Mapping[str, str] | None = None) -> None:

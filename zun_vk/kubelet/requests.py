@@ -33,6 +33,9 @@ MAX_FIELDS = 100
 # As many as there may be parts of a command, and a few.
 _MAX_QUERY_FIELDS = 4200
 _END = b'\r\n\r\n'
+# The least that follows the words of a request line.
+_AFTER_LINE = b'\r\nHost:' + _END
+_BARE = re.compile(rb'(?<!\r)\n')
 _LINE = re.compile(rb'([A-Z]{1,20}) (/[!-~]*) HTTP/(\d)\.(\d)')
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}):"
                     rb'[ \t]*([\t -~\x80-\xff]*?)[ \t]*')
@@ -75,14 +78,16 @@ def read_head(receive: Callable[[int], bytes]) -> bytes:
     line_end = 0  # where the request line ends, 0: not seen
     while not head.endswith(_END):
         # So many are surely missing, so none that follows is taken.
-        piece = receive(len(_END) - _overlap(head))
+        piece = receive(len(_END if line_end else _AFTER_LINE)
+                        - _overlap(head))
         if not piece:
             if head:
                 raise Malformed(400, 'the request is cut off')
             return b''
         head += piece
         if b'\n' in piece:
-            _check_newline(head, len(piece))
+            if _BARE.search(head, len(head) - len(piece)):
+                raise Malformed(400, 'a line that does not end with CR LF')
             line_end = line_end or head.index(b'\r\n') + 2
         if not line_end and len(head) > MAX_LINE:
             raise Malformed(414, 'the request line is too long')
@@ -97,12 +102,6 @@ def _overlap(head: bytearray) -> int:
         if head.endswith(_END[:length]):
             return length
     return 0
-
-
-def _check_newline(head: bytearray, new: int) -> None:
-    tail = head[-new - 1:]
-    if tail.count(b'\n') != tail.count(b'\r\n'):
-        raise Malformed(400, 'a line that does not end with CR LF')
 
 
 def parse(head: bytes) -> Request:
