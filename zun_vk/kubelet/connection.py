@@ -186,14 +186,15 @@ class Connection:
         """Let the client read to the end before the connection goes.
 
         One that is closed with something unread in it is reset, and what
-        was sent last may be lost.
+        was sent last may be lost. One that was upgraded has had its end, or
+        must be seen to have broken off.
         """
+        if upgraded:
+            return
         secured.settimeout(0)
         with contextlib.suppress(OSError, ValueError):
             # Says that this is the end; does not wait for the other's.
             secured.unwrap()
-        if upgraded:
-            return
         with contextlib.suppress(OSError):
             socket.socket.shutdown(secured, socket.SHUT_WR)
             _drain(secured)

@@ -17,13 +17,11 @@ bound the one that has shown no right to anything for longest goes, so that
 strangers cannot keep the API server out.
 """
 
-from collections.abc import Callable
 import contextlib
 import errno
 import select
 import socket
 import threading
-import time
 
 from oslo_log import log as logging
 
@@ -146,8 +144,7 @@ class Server:
             self._pause(str(error))
 
     def _admit(self, one: connection_module.Connection) -> bool:
-        """Register a connection, at the bound in the place of a stranger's.
-        """
+        """Register a connection, at the bound in a stranger's place."""
         with self._changed:
             if len(self._open) >= self._limit:
                 stranger = next(

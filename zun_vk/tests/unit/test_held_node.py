@@ -12,6 +12,10 @@
 """All parts of one node, against services that keep what they are asked."""
 
 import collections
+import http.client
+import pathlib
+import socket
+import ssl
 from unittest import mock
 
 import fixtures
@@ -28,7 +32,8 @@ from zun_vk.kube import node_identity
 from zun_vk.node import zones
 from zun_vk.pods import controller
 from zun_vk.pods.runtimes import rest
-from zun_vk.tests.fixtures.openstack import http
+from zun_vk.tests.fixtures import pki
+from zun_vk.tests.fixtures.openstack import http as fake_http
 from zun_vk.tests.fixtures.wait import wait_for
 from zun_vk.tests.unit.cloud import base
 from zun_vk.tests.unit.kube import api
@@ -50,15 +55,15 @@ class _Cluster(api.Api):
         with self.lock:
             self.seen.append(request)
         if request.method not in _READS:
-            return http.Response(200, _taken(request.json))
+            return fake_http.Response(200, _taken(request.json))
         if request.path == '/version':
-            return http.Response(200, {'gitVersion': 'v1.36.3'})
+            return fake_http.Response(200, {'gitVersion': 'v1.36.3'})
         if request.path == '/api/v1/pods' and 'watch' not in request.query:
-            return http.Response(200, {
+            return fake_http.Response(200, {
                 'items': self.pods, 'metadata': {'resourceVersion': '9'}})
         if request.path.endswith('/pods'):
-            return http.Response(200, {'items': []})
-        return http.Response(404, {'message': 'no'})
+            return fake_http.Response(200, {'items': []})
+        return fake_http.Response(404, {'message': 'no'})
 
     def sent(self):
         """Return method and last part of the path of each request."""
@@ -119,12 +124,21 @@ class FenceTestCase(base.CloudTestCase):
         return self.cloud.add_capsule(strategies.OWNER.labels(pod))
 
     def start(self, fence):
-        folder = self.useFixture(fixtures.TempDir()).join('kubeconfig')
-        with open(folder, 'w', encoding='utf-8') as file:
-            yaml.safe_dump(api.kubeconfig(server=self.cluster.url), file)
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        config = folder / 'kubeconfig'
+        config.write_text(yaml.safe_dump(
+            api.kubeconfig(server=self.cluster.url)))
+        self.authority = pki.Authority(folder)
+        pair = self.authority.issue('kubelet', 'system:node:zun-vk',
+                                    addresses=('127.0.0.1',))
         conf = self.conf
         for section, name, value in (
-                ('kubernetes', 'kubeconfig', folder),
+                ('agent', 'state_path', str(folder / 'state')),
+                ('kubelet_api', 'address', '127.0.0.1'),
+                ('kubelet_api', 'port', 21350),
+                ('kubelet_api', 'cert_file', str(pair[0])),
+                ('kubelet_api', 'key_file', str(pair[1])),
+                ('kubernetes', 'kubeconfig', str(config)),
                 ('kubernetes', 'node_identity', 'kubeconfig'),
                 ('node', 'capacity_interval', 1),
                 ('zun', 'poll_interval', 1),
@@ -173,3 +187,31 @@ class FenceTestCase(base.CloudTestCase):
                ('POST', 'events'), ('PATCH', 'status'), ('DELETE', 'gone')}
         wait_for(lambda: due <= self.changes(), 'all done', 30,
                  seen=self.changes)
+
+    def port(self):
+        """Return the port that the Node was last written to have."""
+        with self.cluster.lock:
+            written = [request.json['status'] for request in self.cluster.seen
+                       if request.method == 'PATCH'
+                       and request.path == f'/api/v1/nodes/{_NODE}/status']
+        return written and written[-1]['daemonEndpoints']['kubeletEndpoint'][
+            'Port']
+
+    def test_its_kubelet_api_is_served_where_the_node_says_until_a_stop(self):
+        fence = lease.Fence(_NODE)
+        fence.open_until(float('inf'))
+        held = self.start(fence)
+        wait_for(self.port, 'a port in the status', 30)
+        port = self.port()
+        connection = http.client.HTTPSConnection(
+            '127.0.0.1', port, timeout=10, context=ssl.create_default_context(
+                cafile=str(self.authority.certificate)))
+        connection.request('GET', '/healthz')
+
+        self.assertEqual(401, connection.getresponse().status)
+
+        connection.close()
+        held.stop()
+        self.assertEqual([], held.join(20))
+        self.assertRaises(ConnectionRefusedError, socket.create_connection,
+                          ('127.0.0.1', port), 5)

@@ -93,6 +93,22 @@ class TestByRequest(NodeIdentityTestCase):
         thread.join(10)
         self.assertFalse(thread.is_alive())
 
+    def test_a_certificate_for_serving_is_asked_for_as_the_node(self):
+        node_identity.prepare(self.conf)
+        node = self.make()
+        node.ensure(self.stop)
+
+        got = node.serving_certificate(
+            ('192.0.2.1', 'n1'), health.Health()).ensure(self.stop)
+
+        self.assertEqual(str(self.folder / 'state' / 'pki' / 'n1'),
+                         os.path.dirname(got.path))
+        asked = [request for request in self.signer.known.values()
+                 if request['spec']['signerName']
+                 == 'kubernetes.io/kubelet-serving']
+        self.assertEqual(1, len(asked))
+        self.assertNotEqual(AGENT, self.caller(node.client()))
+
     def test_clients_that_nobody_uses_are_forgotten(self):
         node = self.make()
         client = node.client()
@@ -141,3 +157,10 @@ class TestGiven(NodeIdentityTestCase):
         self.make().ensure(self.stop)
         self.assertEqual({}, self.signer.known)
         self.assertFalse((self.folder / 'state').exists())
+
+    def test_a_certificate_for_serving_is_asked_for_all_the_same(self):
+        got = self.make().serving_certificate(
+            ('192.0.2.1', 'n1'), health.Health()).ensure(self.stop)
+
+        self.assertTrue(got.path.startswith(
+            str(self.folder / 'state' / 'pki' / 'n1')))

@@ -70,11 +70,13 @@ class ControllerTestCase(base.BaseTestCase):
             events.EventRecorder, instance=True)
         self.claimed = {}
         self.grew = []
+        self.kubelet_port = 10250
         self.controller = controller.NodeController(
             test_registration.make_conf(capacity_interval=10),
             zones.VirtualNode('zun-vk'), self.client,
             self.observer, self.health, self.recorder,
-            lambda: dict(self.claimed), lambda: self.grew.append(True))
+            lambda: dict(self.claimed), lambda: self.grew.append(True),
+            lambda: self.kubelet_port)
 
     # An API server that keeps one node.
 
@@ -357,13 +359,24 @@ class RoundTestCase(ControllerTestCase):
 
     def test_the_api_server_adding_fields_is_no_change(self):
         self._round()
-        self.node['status'].update(
-            daemonEndpoints={'kubeletEndpoint': {'Port': 0}}, images=[])
+        self.node['status'].update(images=[])
         self.node['status']['nodeInfo']['swap'] = {}
         for each in self.node['status']['conditions']:
             each.setdefault('message', '')
         self._round()
         self.assertEqual(1, len(self.patches))
+
+    def test_the_port_of_another_agent_is_written_over(self):
+        self._round()
+        endpoint = self.node['status']['daemonEndpoints']['kubeletEndpoint']
+        self.assertEqual(10250, endpoint['Port'])
+        endpoint['Port'] = 10251
+
+        self._round()
+
+        self.assertEqual(10250, self.patches[-1]['daemonEndpoints'][
+            'kubeletEndpoint']['Port'])
+        self.assertEqual(2, len(self.patches))
 
     def test_amounts_in_the_words_of_the_api_server_are_no_change(self):
         self.observer.observe.return_value = _observation(1_000_000)

@@ -263,6 +263,8 @@ class StaticStatusTestCase(base.BaseTestCase):
             [{'type': 'InternalIP', 'address': '192.0.2.10'},
              {'type': 'Hostname', 'address': 'zun-vk'}],
             status['addresses'])
+        self.assertEqual({'kubeletEndpoint': {'Port': 0}},
+                         status['daemonEndpoints'])
         info = status['nodeInfo']
         self.assertEqual(('linux', 'amd64'), (
             info['operatingSystem'], info['architecture']))
