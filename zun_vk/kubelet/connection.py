@@ -58,6 +58,8 @@ class Connection:
                  contexts: tls.Contexts, serve: Serve,
                  turned_away: TurnedAway, stop: relay.Wakeup):
         self.peer = peer
+        #: Its client has a certificate that was verified.
+        self.certified = False
         #: A request of it was authorised.
         self.trusted = False
         self._contexts = contexts
@@ -121,6 +123,7 @@ class Connection:
 
     def _requests(self, secured: ssl.SSLSocket) -> None:
         certificate = secured.getpeercert(binary_form=True)
+        self.certified = certificate is not None
         wait = HEAD_SECONDS
         while not self._stop.is_set():
             try:
@@ -164,7 +167,9 @@ class Connection:
         with self._lock:
             self._waiting = True
         try:
-            return requests.read_head(receive)
+            return requests.read_head(
+                receive, requests.MAX_LINE if self.certified or self.trusted
+                else requests.MAX_STRANGERS_LINE)
         except TimeoutError:
             if begun:
                 self._turned_away('slow', self.peer,

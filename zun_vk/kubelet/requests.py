@@ -28,6 +28,8 @@ from zun_vk.kubelet import context
 
 #: Go's net/http, as the kubelet sets it: a command is in the query.
 MAX_LINE = 1 << 20
+#: Of who has shown no certificate: many of them must not fill the memory.
+MAX_STRANGERS_LINE = 64 << 10
 MAX_FIELDS_SIZE = 64 << 10
 MAX_FIELDS = 100
 # As many as there may be parts of a command, and a few.
@@ -66,11 +68,13 @@ class Request:
     last: bool = False
 
 
-def read_head(receive: Callable[[int], bytes]) -> bytes:
+def read_head(receive: Callable[[int], bytes],
+              max_line: int = MAX_LINE) -> bytes:
     """Return a head with the empty line that ends it.
 
     :param receive: returns at most that many bytes, none at the end of the
         connection; what it raises passes
+    :param max_line: bytes that the request line may have
     :returns: b'': the connection ended before anything came
     :raises Malformed: it is too long, or cannot become a head any more
     """
@@ -89,7 +93,7 @@ def read_head(receive: Callable[[int], bytes]) -> bytes:
             if _BARE.search(head, len(head) - len(piece)):
                 raise Malformed(400, 'a line that does not end with CR LF')
             line_end = line_end or head.index(b'\r\n') + 2
-        if not line_end and len(head) > MAX_LINE:
+        if not line_end and len(head) > max_line:
             raise Malformed(414, 'the request line is too long')
         if line_end and len(head) - line_end > MAX_FIELDS_SIZE:
             raise Malformed(431, 'the header fields are too long')

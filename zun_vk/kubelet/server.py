@@ -13,8 +13,8 @@
 
 Flows in: connections. Flows out: a thread for each, which shakes hands by
 itself so that nobody waits for another. Their number is bounded: at the
-bound the one that has shown no right to anything for longest goes, so that
-strangers cannot keep the API server out.
+bound the one that has shown no right to anything for longest goes, and one
+without a certificate first, so that strangers cannot keep the API server out.
 """
 
 import contextlib
@@ -147,8 +147,9 @@ class Server:
         """Register a connection, at the bound in a stranger's place."""
         with self._changed:
             if len(self._open) >= self._limit:
-                stranger = next(
-                    (each for each in self._open if not each.trusted), None)
+                stranger = min(
+                    (each for each in self._open if not each.trusted),
+                    key=lambda each: each.certified, default=None)
                 if stranger is None:
                     return False
                 del self._open[stranger]

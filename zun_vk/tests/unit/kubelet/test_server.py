@@ -117,6 +117,15 @@ class TestRequests(ServerTestCase):
             self.assertEqual(1, got.count(b'HTTP/1.1'))
         self.assertEqual([], self.exchanges)
 
+    def test_a_long_command_takes_a_certificate(self):
+        line = b'GET /?command=' + b'x' * 900_000 + b' HTTP/1.1\r\n'
+        request = served.GET.replace(b'GET /healthz HTTP/1.1\r\n', line)
+        for issuer, status in ((None, 414), (self.api.authority, 200)):
+            sock = self.api.connect(issuer)
+            sock.sendall(request)
+
+            self.assertEqual(status, served.answer(sock)[0])
+
     def test_the_certificate_of_the_client_is_shown_to_who_authenticates(
             self):
         sock = self.api.connect(self.api.authority)
@@ -275,6 +284,20 @@ class TestBound(ServerTestCase):
         self.assertTrue(self.is_healthy())
 
         self.assertEqual(b'', served.until_closed(strangers[0])[0])
+
+    def test_one_with_a_certificate_stays_for_longer(self):
+        known = [self.api.connect(self.api.authority)
+                 for _ in range(self.LIMIT - 1)]
+        wait_for(lambda: sum(one.certified for one in self.api.server._open)
+                 == self.LIMIT - 1, 'handshakes')
+        stranger = self.api.dial()
+
+        self.assertTrue(self.is_healthy())
+
+        self.assertEqual(b'', served.until_closed(stranger)[0])
+        for sock in known:
+            sock.sendall(served.GET)
+            self.assertEqual((200, b'ok'), served.answer(sock))
 
     def test_one_that_was_let_in_keeps_its_place(self):
         known = [self.api.connect() for _ in range(self.LIMIT)]
