@@ -31,6 +31,7 @@ from zun_vk import exceptions
 from zun_vk.cloud import sessions
 from zun_vk.conf import opts
 from zun_vk.kube import client as kube_client
+from zun_vk.kubelet import tls
 from zun_vk.pods.runtimes import base
 from zun_vk.rpc import bus
 
@@ -97,6 +98,17 @@ class Checks(upgradecheck.UpgradeCommands):
                 'start without the bus of Zun')
         return result
 
+    def _kubelet(self) -> upgradecheck.Result:
+        """The files of the kubelet API can be used."""
+        options = self._conf.kubelet_api
+        result = _tried(lambda: tls.check(self._conf))
+        if result is _GOOD and options.port and not options.client_ca_file:
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING,
+                '[kubelet_api] client_ca_file is not set: the API server '
+                'will not be let in, so that kubectl logs and exec fail')
+        return result
+
     _upgrade_checks = (
         ('Options', _options),
         ('Kubernetes credentials', _kubernetes),
@@ -104,6 +116,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('OpenStack credentials', _openstack),
         ('Capsule runtime', _runtime),
         ('Message bus', _bus),
+        ('Kubelet API', _kubelet),
     )
 
 

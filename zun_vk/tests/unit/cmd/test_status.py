@@ -22,6 +22,7 @@ import tempfile
 from oslotest import base
 
 from zun_vk.cmd import status
+from zun_vk.tests.fixtures import pki
 
 KUBECONFIG = {
     'apiVersion': 'v1', 'kind': 'Config', 'current-context': 'c',
@@ -48,6 +49,8 @@ class StatusTestCase(base.BaseTestCase):
         self.sections = {
             'DEFAULT': {'transport_url': 'rabbit://u:not-for-logs@bus/'},
             'kubernetes': {'kubeconfig': self.kubeconfig},
+            'kubelet_api': {'client_ca_file': pki.Authority(
+                self.directory).certificate},
             'zun': dict(AUTH), 'placement': dict(AUTH),
             'neutron': dict(AUTH)}
 
@@ -75,7 +78,7 @@ class StatusTestCase(base.BaseTestCase):
     def test_a_good_configuration_passes(self):
         code, checks = self.check()
         self.assertEqual(SUCCESS, code, checks)
-        self.assertEqual(6, len(checks))
+        self.assertEqual(7, len(checks))
 
     def test_a_value_of_the_wrong_type_fails(self):
         self.sections['pods'] = {'workers': 'many'}
@@ -116,6 +119,18 @@ class StatusTestCase(base.BaseTestCase):
     def test_a_bus_that_nobody_named_fails(self):
         self.sections['DEFAULT'] = {}
         self.assert_fails('Message bus', FAILURE, 'transport_url is not set')
+
+    def test_files_of_the_kubelet_api_that_cannot_be_used_fail(self):
+        for name in ('client_ca_file', 'cert_file'):
+            self.sections['kubelet_api'] = {name: '/nonexistent'}
+            self.assert_fails('Kubelet API', FAILURE,
+                              f'[kubelet_api] {name}')
+
+    def test_an_api_server_that_will_not_be_let_in_is_a_warning(self):
+        self.sections['kubelet_api'] = {}
+        self.assert_fails('Kubelet API', WARNING, 'client_ca_file')
+        self.sections['kubelet_api'] = {'port': 0}
+        self.assertEqual(SUCCESS, self.check()[0])
 
     def test_the_runtime_rest_needs_no_bus(self):
         self.sections['DEFAULT'] = {}
