@@ -86,6 +86,10 @@ class RecordStore:
                 found[path.name.removesuffix(_KEPT)] = remnant
         return found
 
+    def remnant(self, uid: str) -> dict | None:
+        """Return what is left to know of a pod that is gone."""
+        return self._read(self._path(uid, _KEPT)) if valid(uid) else None
+
     def remove(self, uid: str) -> None:
         """Forget the record of a pod, but not what was kept."""
         for suffix in (_RECORD, _PAYLOAD):
