@@ -161,6 +161,13 @@ class Hosts:
         for host in self._states.forget(uid):
             self._outbox.put(host, 'forget_pod', uid, uid=uid)
 
+    def hosts_of(self, uid: str) -> set[str]:
+        """Return the hosts that had a pod, as far as they told.
+
+        They keep its logs until its object is gone.
+        """
+        return self._states.hosts_of(uid)
+
     # What hosts say, see hostlink.Hears.
 
     def heard(self, host: str) -> None:
@@ -272,3 +279,6 @@ class NoHosts:
 
     def gone(self, uid: str) -> None:
         """Nobody to tell."""
+
+    def hosts_of(self, uid: str) -> set[str]:
+        return set()

@@ -63,6 +63,11 @@ class PodStates:
         with self._lock:
             return capsule in self._lacking
 
+    def hosts_of(self, uid: str) -> set[str]:
+        """Return the hosts that told of a pod, its capsule gone or not."""
+        with self._lock:
+            return set(self._hosts.get(uid, ()))
+
     def forget(self, uid: str) -> set[str]:
         """Drop what is kept of a pod that is gone; return its hosts."""
         with self._lock:

@@ -44,6 +44,12 @@ class StatesTestCase(base.BaseTestCase):
         self.assertIsNone(self.states.of('capsule-a'))
         self.assertEqual(set(), self.states.forget('uid'))
 
+    def test_the_hosts_of_a_pod_are_known_until_it_is_gone(self):
+        self.states.put(state(1), 'host-1')
+        self.assertEqual({'host-1'}, self.states.hosts_of('uid'))
+        self.states.forget('uid')
+        self.assertEqual(set(), self.states.hosts_of('uid'))
+
     def test_a_capsule_that_its_host_lacks_is_found_again(self):
         self.states.put(state(1), 'host-1')
         self.states.lack('capsule-a')
