@@ -50,6 +50,9 @@ class StoreTestCase(oslotest.base.BaseTestCase):
         self.store.remove('u')
         self.assertEqual({}, self.store.records())
         self.assertEqual({'u': {'at': 5}}, self.store.kept())
+        self.assertEqual({'at': 5}, self.store.remnant('u'))
+        self.assertIsNone(self.store.remnant('v'))
+        self.assertIsNone(self.store.remnant('../u'))
         self.store.forget('u')
         self.assertEqual({}, self.store.kept())
 
