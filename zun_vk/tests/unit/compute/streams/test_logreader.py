@@ -74,6 +74,32 @@ class WholeTestCase(base.BaseTestCase):
             self.assertEqual(speaker.shown(container.said, **options),
                              container.read(**options))
 
+    @hypothesis.settings(deadline=None, max_examples=200)
+    @hypothesis.given(strategies.lists(
+        strategies.tuples(strategies.sampled_from((b'', b'x', b'yy')),
+                          strategies.booleans(), strategies.booleans()),
+        max_size=15), strategies.integers(0, 8))
+    def test_a_tail_begins_in_whatever_file(self, steps, tail):
+        with _container() as container:
+            for content, full, rotates in steps:
+                container.say(content, full)
+                if rotates:
+                    container.rotate()
+            self.assertEqual(speaker.shown(container.said, tail=tail),
+                             container.read(tail=tail))
+
+    def test_the_line_that_is_being_said_counts_in_a_compressed_file(self):
+        with _container() as container:
+            container.say(b'one')
+            container.say(b'a', full=False)
+            container.say(b'b')
+            container.say(b'three', full=False)
+            for _ in range(3):
+                container.rotate()
+            for tail in range(4):
+                self.assertEqual(speaker.shown(container.said, tail=tail),
+                                 container.read(tail=tail))
+
     def test_a_line_that_is_being_written_is_shown(self):
         with _container() as container:
             container.say(b'one')
@@ -291,6 +317,28 @@ class FollowTestCase(base.BaseTestCase):
                                     streams.LogOptions(follow=True),
                                     lambda: True)(sink)
             self.assertEqual(b'one\ntwo\n', sink.all)
+
+    def test_a_log_that_is_back_just_now_is_not_told_twice(self):
+        with _container() as container:
+            container.say(b'one')
+            with mock.patch.object(logfiles.Directory, 'is_current',
+                                   autospec=True, return_value=False):
+                shown = self._follow(container, [[(b'two', True)], [], []])
+            self.assertEqual(b'one\ntwo\n', shown)
+
+    def test_last_words_are_shown(self):
+        with _container() as container:
+            container.say(b'one')
+            sink = speaker.Sink()
+
+            def runs() -> bool:
+                container.say(b'bye')
+                return False
+
+            logreader.LogStream(container.open_directory,
+                                streams.LogOptions(follow=True),
+                                runs)(sink)
+            self.assertEqual(speaker.shown(container.said), sink.all)
 
     def test_a_log_between_two_files_is_followed(self):
         with _container() as container:
