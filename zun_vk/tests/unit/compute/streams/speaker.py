@@ -25,6 +25,7 @@ from zun_vk.rpc import streams
 #: Seconds since the epoch when the first line is said; one more for each.
 BEGIN = 1_767_322_645
 _NANOSECONDS = 678_901_230
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +62,14 @@ class Container:
         self.said: list[Said] = []
         self._rotator = logs.Rotator(0, max_files)
         self._rotations = 0
-        self._old = self._file = open(self.path, 'ab', buffering=0)
+        self._old = self._file = os.open(self.path, _APPEND, 0o644)
 
     def say(self, content: bytes, full: bool = True, stream: str = 'stdout',
             late: bool = False) -> None:
         """Say something; ``late``: by who still has the file before."""
         line = Said(len(self.said), content, full, stream)
         self.said.append(line)
-        (self._old if late else self._file).write(line.raw)
+        os.write(self._old if late else self._file, line.raw)
 
     def rotate(self) -> None:
         self._rotations += 1
@@ -78,10 +79,10 @@ class Container:
             self._rotator.look(self.path, self.reopen)
 
     def reopen(self) -> None:
-        if self._old is not self._file:
-            self._old.close()
-        self._old, self._file = self._file, open(self.path, 'ab',
-                                                 buffering=0)
+        if self._old != self._file:
+            os.close(self._old)
+        self._old, self._file = self._file, os.open(self.path, _APPEND,
+                                                    0o644)
 
     def open_directory(self) -> logfiles.Directory:
         return logfiles.Directory(self.root, ('ns_pod_uid', 'web'), '0.log')
@@ -94,8 +95,8 @@ class Container:
         return sink.all
 
     def close(self) -> None:
-        self._old.close()
-        self._file.close()
+        for each in {self._old, self._file}:
+            os.close(each)
 
 
 class Sink:
