@@ -35,6 +35,7 @@ _MAX_GRACE = 10.0 * 365 * 24 * 3600
 class Endpoint:
     """The methods of topic ``zun-vk-compute``.
 
+    :param stats: measures the pods of a node, as of a kind
     :param clear: has what the runtime has of a capsule without a record
         removed; tells whether there is nothing (more)
     :param report: tells the agent of a node all about its pods here
@@ -43,12 +44,14 @@ class Endpoint:
     """
 
     def __init__(self, pods: pods_module.Pods,
+                 stats: Callable[[str, str], list[dict]],
                  clear: Callable[[str], bool],
                  report: Callable[[str], None],
                  forget: Callable[[str], None],
                  opened: Callable[[object], streams.Opened
                                   | streams.Declined]):
         self._pods = pods
+        self._stats = stats
         self._clear = clear
         self._report = report
         self._forget = forget
@@ -67,6 +70,12 @@ class Endpoint:
             _identity({'uuid': uuid}, 'uuid'),
             None if grace is None else _grace({'grace': grace}))
         return {'gone': gone and self._clear(uuid)}
+
+    def stats(self, context: dict, node: str, kind: str) -> dict:
+        """Return what the pods of a node use here."""
+        asked = {'node': node, 'kind': kind}
+        return {'pods': self._stats(fields.text(asked, 'node', 256),
+                                    fields.text(asked, 'kind', 256))}
 
     def end_pod(self, context: dict, uid: str, grace: float,
                 reason: str = '', message: str = '') -> None:

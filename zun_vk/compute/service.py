@@ -31,10 +31,12 @@ from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk import threads
 from zun_vk.compute import collector as collector_module
+from zun_vk.compute import diskusage as diskusage_module
 from zun_vk.compute import endpoint as endpoint_module
 from zun_vk.compute import hosting as hosting_module
 from zun_vk.compute import pods as pods_module
 from zun_vk.compute import publisher as publisher_module
+from zun_vk.compute import stats as stats_module
 from zun_vk.compute import store as store_module
 from zun_vk.compute.cri import client as cri
 from zun_vk.compute.cri import watcher as watcher_module
@@ -87,10 +89,14 @@ class Compute(service.ServiceBase):
             options.image_gc_low_percent, self._tidy)
         self._housekeeping = housekeeping_module.Housekeeping(
             self._pods, self._runtime, self._parts.volumes, options)
+        self._disk = diskusage_module.DiskUsage(self._parts.volumes.used)
+        self._stats = stats_module.HostStats(
+            self._runtime, self._pods, options, self._disk,
+            self._parts.probes.counts)
         self._streams = streams_module.Streams(
             options, lambda uid: self._pods.get(uid) is not None)
         self._endpoint = endpoint_module.Endpoint(
-            self._pods, self._hosting.clear, self._report,
+            self._pods, self._stats.told, self._hosting.clear, self._report,
             self._hosting.forget, self._streams.opened)
         self._health = health_module.Health()
         # The runtime was asked; before, pods would be judged by what an
@@ -141,6 +147,7 @@ class Compute(service.ServiceBase):
         self._pods.queue.shut_down()
         self._publisher.wake()
         self._parts.close()
+        self._disk.close()
         for name in self._threads.join(_STOP_PATIENCE):
             LOG.warning('Thread %s is cut off', name)
         self._streams.close()

@@ -45,6 +45,11 @@ Result = watch.Result
 #: Of one pod at once.
 POD_BOUND = 8
 _THREADS = 256
+# Kubernetes: results of the metric prober_probe_total.
+_COUNTED = {outcome.Verdict.SUCCESS: 'successful',
+            outcome.Verdict.WARNING: 'successful',
+            outcome.Verdict.FAILURE: 'failed',
+            outcome.Verdict.ERROR: 'unknown'}
 
 
 class ProbeManager:
@@ -78,6 +83,9 @@ class ProbeManager:
         self._due: list[tuple[float, int, watch.Watch]] = []
         self._running: collections.Counter[str] = collections.Counter()
         self._held: dict[str, collections.deque] = {}
+        # By pod: how often a probe ended how, by container, kind and result.
+        self._counts: dict[str, collections.Counter[
+            tuple[str, str, str]]] = {}
 
     def start(self) -> None:
         self._threads.spawn('probes', self._run)
@@ -122,6 +130,17 @@ class ProbeManager:
     def forget(self, uid: str) -> None:
         """Probe nothing of a pod, and know nothing of it."""
         self.sync(uid, ())
+        with self._changed:
+            self._counts.pop(uid, None)
+
+    def counts(self, uid: str) -> dict[tuple[str, str, str], int]:
+        """Return how often a pod's probes ended how, since it is known.
+
+        :returns: by name of the container, kind, and Kubernetes' word for
+            the result
+        """
+        with self._changed:
+            return dict(self._counts.get(uid, ()))
 
     def result(self, container_id: str, kind: str) -> watch.Result | None:
         """Return what is known; None where there is no such probe."""
@@ -203,6 +222,8 @@ class ProbeManager:
         with self._changed:
             stale = found.dropped or found.quieted
             changed = not stale and found.note(ended)
+            if not stale:
+                self._count(found, ended)
             self._after(found, due)
             self._changed.notify()
         if stale:
@@ -212,6 +233,12 @@ class ProbeManager:
             self._record(event)
         if changed:
             self._on_change(found.target.uid)
+
+    def _count(self, found: watch.Watch, ended: outcome.Outcome) -> None:
+        key = (found.target.container['name'], found.probe.kind,
+               _COUNTED[ended.verdict])
+        self._counts.setdefault(
+            found.target.uid, collections.Counter())[key] += 1
 
     def _after(self, found: watch.Watch, due: float) -> None:
         """Plan what follows on a run."""

@@ -81,7 +81,7 @@ class Parts:
         starter = starter_module.Starter(
             runtime, self._host_settings, sandboxes, self.volumes,
             self.puller, background, self._recorder, self._hook)
-        self._probes = probes_module.ProbeManager(
+        self.probes = probes_module.ProbeManager(
             runtime.exec_sync, self._netns_pid, self._told, wake)
         self.worker = worker_module.Worker(
             self._observer,
@@ -90,7 +90,7 @@ class Parts:
             self.volumes, sandboxes, starter,
             killer_module.Killer(runtime.stop_container, self._pre_stop,
                                  self._kills, wake),
-            probing_module.Probing(self._probes), self._recorder,
+            probing_module.Probing(self.probes), self._recorder,
             publisher.state, pods.save)
 
     def open(self) -> None:
@@ -114,11 +114,11 @@ class Parts:
                 for handler in status.runtime_handlers if not handler.name))
 
     def start(self) -> None:
-        self._probes.start()
+        self.probes.start()
 
     def close(self) -> None:
         """Begin nothing new."""
-        self._probes.stop()
+        self.probes.stop()
         for tasks in (self.tasks, self._kills, self._fetches, self._hooks,
                       self._pulls):
             tasks.close()

@@ -42,7 +42,8 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.pods = self.made()
         self.cleared = mock.Mock(return_value=True)
         self.endpoint = endpoint.Endpoint(
-            self.pods, self.cleared, mock.Mock(), mock.Mock(), mock.Mock())
+            self.pods, mock.Mock(), self.cleared, mock.Mock(), mock.Mock(),
+            mock.Mock())
 
     def made(self):
         return pods.Pods(store.RecordStore(self.path),

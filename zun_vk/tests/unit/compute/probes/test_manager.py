@@ -259,6 +259,26 @@ class ManagerTestCase(base.BaseTestCase):
         self.assertEqual('spec.initContainers{web}',
                          self.events[0].container)
 
+    def test_runs_are_counted_until_the_pod_is_gone(self):
+        self.codes['l'] = 1
+        self.manager.sync('u', [_target(
+            readinessProbe=_probe('r'), livenessProbe=_probe('l'))])
+        self._wait(lambda: self.manager.counts('u').get(
+            ('web', 'readiness', 'successful'), 0) > 1, 'two successes')
+        self._wait(lambda: self.manager.counts('u').get(
+            ('web', 'liveness', 'failed')) == 1, 'the failure')
+        self.manager.sync('u', [])
+        self.assertIn(('web', 'liveness', 'failed'),
+                      self.manager.counts('u'))
+        self.manager.forget('u')
+        self.assertEqual({}, self.manager.counts('u'))
+
+    def test_a_probe_that_could_not_be_run_says_nothing(self):
+        self.codes['r'] = exceptions.RuntimeUnavailable('gone')
+        self.manager.sync('u', [_target(readinessProbe=_probe('r'))])
+        self._wait(lambda: self.manager.counts('u').get(
+            ('web', 'readiness', 'unknown')), 'the error')
+
 
 class JitterTestCase(base.BaseTestCase):
 
