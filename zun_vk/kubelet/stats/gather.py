@@ -1,0 +1,191 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Asks all hosts of a node what its pods use, once for all who want to know.
+
+Flows in: a request that wants figures. Flows out: those of the pods whose
+hosts answered in time. A host that is slow or silent costs its own pods
+alone: they are absent, and the answer says that something is missing.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import threading
+import time
+import typing
+import weakref
+
+from zun_vk import exceptions
+from zun_vk.kubelet import context
+from zun_vk.kubelet.stats import asking
+from zun_vk.kubelet.stats import totals
+from zun_vk.rpc import bus as bus_module
+from zun_vk.rpc import stats
+
+# Seconds for all hosts together: whoever asks waits 5 s at most.
+_PATIENCE = 4.5
+# Seconds for which an answer serves those who ask next.
+_SHARED = 1.0
+
+
+class Figures(typing.NamedTuple):
+    """A pod and what it uses.
+
+    :ivar pod: its object
+    """
+
+    pod: dict
+    stats: stats.Pod
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """What the hosts of a node told.
+
+    :param at: seconds since the epoch
+    :param since: likewise, when ``cpu_total`` was begun
+    :param cpu_total: nanoseconds that pods of the node used, those included
+        that have ended since
+    :param silent: hosts that told nothing
+    """
+
+    at: float
+    since: float
+    cpu_total: int
+    pods: tuple[Figures, ...] = ()
+    silent: frozenset[str] = frozenset()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing was heard, so that nothing is known of the node."""
+        return bool(self.silent) and not self.pods
+
+
+class Gatherer:
+    """The figures of one node.
+
+    It keeps neither pods nor bus: it lives as long as the node's pods do.
+
+    :param patience: seconds for all hosts together
+    :param clock: monotonic seconds
+    :param wall: seconds since the epoch
+    """
+
+    def __init__(self, patience: float = _PATIENCE,
+                 clock: Callable[[], float] = time.monotonic,
+                 wall: Callable[[], float] = time.time):
+        self._patience = patience
+        self._clock = clock
+        self._wall = wall
+        self._since = wall()
+        # Guards all that follows; notified when a gathering ends.
+        self._changed = threading.Condition()
+        self._begun: set[str] = set()
+        self._kept: dict[str, tuple[float, Gathered]] = {}
+        self._silent: frozenset[str] = frozenset()
+        self._cpu = totals.CpuCounter()
+
+    def of(self, services: context.Services, kind: str) -> Gathered:
+        """Return the figures, gathered now or shared with who just asked.
+
+        :param kind: of ``rpc.stats.KINDS``
+        :raises Refused: the node has no hosts that can tell, or another
+            agent may hold it
+        """
+        bus = services.need_hosts()
+        with self._changed:
+            while kind in self._begun:
+                self._changed.wait()
+            kept = self._kept.get(kind)
+            if kept is not None and self._clock() - kept[0] < _SHARED:
+                return kept[1]
+            self._begun.add(kind)
+        made = None
+        try:
+            made = self._gather(services, bus, kind)
+        finally:
+            with self._changed:
+                self._begun.discard(kind)
+                if made is not None:
+                    self._kept[kind] = self._clock(), made
+                self._changed.notify_all()
+        return made
+
+    def _gather(self, services: context.Services, bus: bus_module.Bus,
+                kind: str) -> Gathered:
+        try:
+            services.guard()
+        except exceptions.RemoteError:
+            raise context.Refused(
+                503, 'another agent may hold the node') from None
+        pods = services.pods
+        by_uid = {pod['metadata']['uid']: pod for pod in pods.all()}
+        with self._changed:
+            # Asked last: they must not keep others waiting.
+            late = self._silent
+        hosts = sorted(pods.hosts(), key=lambda host: (host in late, host))
+
+        def ask(host: str, seconds: float) -> list[stats.Pod]:
+            # A host is believed about the pods that are on it. It may take
+            # a question to Zun to know that: a part of the host's time.
+            return [each for each in asking.told(
+                        bus, host, services.node, kind, seconds)
+                    if each.uid in by_uid and pods.host_of(each.uid) == host]
+
+        told = asking.ask_all(services.node, hosts, ask, self._patience,
+                              self._clock)
+        figures = tuple(
+            Figures(by_uid[each.uid], each)
+            for _, found in sorted(told.items()) for each in found)
+        silent = frozenset(hosts) - set(told)
+        at = self._wall()
+        with self._changed:
+            self._silent = silent
+            if kind != stats.PROBES:
+                self._cpu.take([each.stats for each in figures], at)
+            total = self._cpu.total
+        return Gathered(at, self._since, total, figures, silent)
+
+
+class _Gatherers:
+    """The gatherer of each node that this agent holds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the dict below
+        # By the node's pods: they end with the node.
+        self._by_pods: weakref.WeakKeyDictionary[
+            context.Pods, Gatherer] = weakref.WeakKeyDictionary()
+
+    def of(self, services: context.Services) -> Gatherer:
+        with self._lock:
+            found = self._by_pods.get(services.pods)
+            if found is None:
+                found = self._by_pods[services.pods] = Gatherer()
+            return found
+
+
+_GATHERERS = _Gatherers()
+
+
+def gathered(services: context.Services, kind: str) -> Gathered:
+    """Return what the pods of a node use, as its hosts tell.
+
+    :param kind: of ``rpc.stats.KINDS``
+    :raises Refused: nobody can tell
+    """
+    return _GATHERERS.of(services).of(services, kind)
+
+
+def reference(pod: Mapping) -> dict[str, str]:
+    """Return the labels by which Kubernetes' metrics name a pod."""
+    return {'pod': pod['metadata']['name'],
+            'namespace': pod['metadata']['namespace']}
