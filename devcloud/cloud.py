@@ -34,6 +34,7 @@ from devcloud import image_programs
 from devcloud import images
 from devcloud import infrastructure
 from devcloud import leftovers
+from devcloud import metrics_server
 from devcloud import openstack
 from devcloud import packages
 from devcloud import paths
@@ -88,8 +89,13 @@ class Cloud:
         return agent.Agent(self.where, self.keys, self._commands,
                            self.supervisor, self.where.bin / 'kubectl')
 
+    @functools.cached_property
+    def metrics_server(self) -> metrics_server.MetricsServer:
+        return metrics_server.MetricsServer(
+            self.where, self.keys, self._commands, self.supervisor)
+
     def all_servers(self) -> list[servers.Server]:
-        """All servers, but for the agent."""
+        """All servers that `up` starts."""
         venv = self._environment.path
         return [
             *control_plane.table(self.where, self.keys, self.binaries),
@@ -106,12 +112,16 @@ class Cloud:
         :raises errors.DevcloudError: there is none of that name
         """
         known = {server.name: server
-                 for server in [*self.all_servers(), self.agent.server()]}
+                 for server in [*self.all_servers(), *self._others()]}
         if name not in known:
             raise errors.DevcloudError(
                 f'no such server: {name} (there are: '
                 f'{", ".join(sorted(known))})')
         return known[name]
+
+    def _others(self) -> list[servers.Server]:
+        """The servers that `up` does not start."""
+        return [self.agent.server(), self.metrics_server.server()]
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -276,6 +286,7 @@ class Cloud:
                 self.images.load_all, host), tuple(after), quiet=True)
 
     def _kubernetes_ready(self) -> None:
+        self.metrics_server.forget_if_down()
         for _ in range(300):
             problem = control_plane.can_run_pods(self.keys)
             if not problem:
@@ -294,11 +305,16 @@ class Cloud:
         if name == agent.NAME:
             self.agent.start()
             return
+        if name == metrics_server.NAME:
+            self.metrics_server.start()
+            return
         self.supervisor.start(self.server(name))
 
     def stop(self, name: str) -> bool:
         """End one server; True if it ended by itself in time."""
         need_root()
+        if name == metrics_server.NAME:
+            return self.metrics_server.stop()
         return self.supervisor.stop(self.server(name))
 
     def kill(self, name: str) -> None:
@@ -353,7 +369,7 @@ class Cloud:
         """End everything; data stay."""
         need_root()
         self.where.make()
-        everything = [self.agent.server(), *self.all_servers()]
+        everything = [*self._others(), *self.all_servers()]
         alive = [server for server in everything
                  if self.supervisor.processes.pid(server.name)]
         before = start_order([*self._all_steps(), *map(
@@ -369,6 +385,8 @@ class Cloud:
     def _end(self, server: servers.Server) -> None:
         if server.name.startswith('dockerd'):
             self._kill_containers(server.name)
+        if server.name == metrics_server.NAME:
+            self.metrics_server.forget()
         if not self.supervisor.stop(server):
             self.screen.say(
                 f'{server.name} did not end within '

@@ -91,6 +91,7 @@ def _api_server(where, keys, binaries) -> servers.Server:
          f'--kubelet-client-certificate={keys.crt("kubelet-client")}',
          f'--kubelet-client-key={keys.key("kubelet-client")}',
          '--kubelet-preferred-address-types=InternalIP,Hostname',
+         *_passing_on(keys),
          '--service-account-issuer=https://kubernetes.default.svc',
          f'--service-account-key-file={where.pki / "service-account.pub"}',
          '--service-account-signing-key-file='
@@ -98,6 +99,18 @@ def _api_server(where, keys, binaries) -> servers.Server:
          f'--service-cluster-ip-range={settings.SERVICE_CIDR}'),
         servers.http_health(lambda: api(keys), '/readyz'),
         after=('etcd',), ports=('kube-apiserver',), stop_seconds=5)
+
+
+def _passing_on(keys: pki.Pki) -> tuple[str, ...]:
+    """How other servers know the API server when it passes requests on."""
+    return (
+        f'--proxy-client-cert-file={keys.crt("front-proxy")}',
+        f'--proxy-client-key-file={keys.key("front-proxy")}',
+        f'--requestheader-client-ca-file={keys.crt("front-proxy-ca")}',
+        '--requestheader-allowed-names=front-proxy',
+        '--requestheader-username-headers=X-Remote-User',
+        '--requestheader-group-headers=X-Remote-Group',
+        '--requestheader-extra-headers-prefix=X-Remote-Extra-')
 
 
 def _controllers(keys, binaries) -> servers.Server:

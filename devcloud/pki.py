@@ -11,9 +11,10 @@
 # under the License.
 """Keys, certificates and kubeconfigs of the Kubernetes control plane.
 
-Two authorities: one for Kubernetes, one for etcd alone, so that no
-Kubernetes client certificate opens the database. Made once by openssl;
-every file is readable by its owner only.
+Three authorities: one for Kubernetes; one for etcd alone, so that no
+Kubernetes client certificate opens the database; one for the API server as it
+passes requests on to others, for whoever has its certificate may say who
+asks. Made once by openssl; every file is readable by its owner only.
 """
 
 import base64
@@ -58,10 +59,14 @@ IDENTITIES = (
              '/O=system:masters/CN=kube-apiserver-kubelet-client'),
     Identity('admin', '/O=system:masters/CN=devcloud-admin'),
     Identity('agent', '/O=zun-vk/CN=zun-vk-agent'),
+    Identity('metrics-server', '/CN=metrics-server',
+             names=f'{LOCAL},DNS:metrics-server.kube-system.svc'),
+    Identity('front-proxy', '/CN=front-proxy', 'front-proxy-ca'),
     Identity('etcd', '/CN=etcd', 'etcd-ca', LOCAL),
     Identity('etcd-client', '/CN=kube-apiserver', 'etcd-ca'),
 )
-KUBECONFIGS = ('admin', 'agent', 'controller-manager', 'scheduler')
+KUBECONFIGS = ('admin', 'agent', 'controller-manager', 'metrics-server',
+               'scheduler')
 
 
 class Pki:
@@ -83,7 +88,7 @@ class Pki:
 
     def make(self) -> None:
         """Make whatever is missing."""
-        for name in ('ca', 'etcd-ca'):
+        for name in ('ca', 'etcd-ca', 'front-proxy-ca'):
             self._authority(name)
         for identity in IDENTITIES:
             self._certificate(identity)

@@ -44,6 +44,7 @@ PORTS = {
     'kube-apiserver': 17443,
     'kube-controller-manager': 17257,
     'kube-scheduler': 17259,
+    'metrics-server': 17444,
 }
 
 # Names of what has a password of its own

@@ -61,7 +61,7 @@ class CloudTestCase(base.TestCase):
 
     def test_no_password_is_on_a_command_line_or_in_an_environment(self):
         secrets = settings.passwords(self.where).values()
-        for server in [*self.cloud.all_servers(), self.cloud.agent.server()]:
+        for server in [*self.cloud.all_servers(), *self.cloud._others()]:
             shown = ' '.join((*server.command, *server.env.values()))
             for secret in secrets:
                 self.assertNotIn(secret, shown, server.name)
@@ -83,6 +83,12 @@ class CloudTestCase(base.TestCase):
 
     def test_ports_are_below_the_ephemeral_ones(self):
         self.assertLess(max(settings.PORTS.values()), 32768)
+
+    def test_nobody_waits_for_what_only_some_need(self):
+        self.assertNotIn('metrics-server', {
+            step.name for step in self.cloud._all_steps()})
+        self.assertEqual('metrics-server',
+                         self.cloud.server('metrics-server').name)
 
     def test_an_unknown_server_is_named_with_the_known_ones(self):
         error = self.assertRaises(errors.DevcloudError, self.cloud.server,
