@@ -47,12 +47,16 @@ def configuration(where: paths.Paths, keys: pki.Pki,
     cloud = openstack.credentials(where, 'zun-vk')
     runtime = ('compute' if capsule_driver.chosen(where) == 'zun_vk'
                else 'rest')
+    address = settings.node_address()
     return {
         'DEFAULT': {'transport_url': infrastructure.transport_url(where)},
         'pods': {'capsule_runtime': runtime},
         'agent': {'state_path': where.data / 'agent'},
         'kubernetes': {'kubeconfig': keys.kubeconfig('agent')},
-        'node': {'name': settings.NODE},
+        'kubelet_api': {'port': settings.PORTS['kubelet'],
+                        'address': address,
+                        'client_ca_file': keys.crt('ca')},
+        'node': {'name': settings.NODE, 'address': address},
         'tenants': {'default_project': project},
         'zun': cloud,
         'placement': cloud,

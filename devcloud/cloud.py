@@ -23,6 +23,7 @@ import signal
 import threading
 
 from devcloud import agent
+from devcloud import approver
 from devcloud import binaries
 from devcloud import capsule_driver
 from devcloud import commands
@@ -99,6 +100,7 @@ class Cloud:
         venv = self._environment.path
         return [
             *control_plane.table(self.where, self.keys, self.binaries),
+            approver.server(self.keys),
             infrastructure.mariadb(self.where),
             *infrastructure.rabbit(self.where),
             infrastructure.registry(self.where),

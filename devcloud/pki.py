@@ -25,6 +25,7 @@ import secrets
 import ssl
 
 from devcloud import commands
+from devcloud import errors
 from devcloud import paths
 from devcloud import settings
 
@@ -172,3 +173,14 @@ class Pki:
 def encoded(path: str) -> str:
     """A file in base64, as kubeconfigs carry it."""
     return base64.b64encode(Path(path).read_bytes()).decode()
+
+
+def decoded(text: str) -> bytes:
+    """What stands in base64 in an object of Kubernetes.
+
+    :raises errors.DevcloudError: that is none
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise errors.DevcloudError('it is no base64') from None

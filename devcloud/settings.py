@@ -13,11 +13,14 @@
 
 The ports are the devcloud's own and below the ephemeral range, so that
 Debian's services and other people's servers on the machine are not in the
-way. Everything listens on the loopback address only.
+way. Everything listens on the loopback address only, but for the kubelet's
+API: the API server passes requests on to no Node that has such an address.
 """
 
+import contextlib
 import json
 import secrets
+import socket
 
 from devcloud import paths
 
@@ -45,6 +48,8 @@ PORTS = {
     'kube-controller-manager': 17257,
     'kube-scheduler': 17259,
     'metrics-server': 17444,
+    # Of the agent's first node; further ones have the ports after it
+    'kubelet': 17800,
 }
 
 # Names of what has a password of its own
@@ -57,6 +62,16 @@ def url(server: str, path: str = '', scheme: str = 'http') -> str:
 
 
 KEYSTONE = url('keystone', '/v3')
+
+
+def node_address() -> str:
+    """The machine's own address, of its default route; HOST without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, \
+            contextlib.suppress(OSError):
+        # Nothing is sent
+        probe.connect(('192.0.2.1', 9))
+        return probe.getsockname()[0]
+    return HOST
 
 
 def passwords(where: paths.Paths) -> dict[str, str]:

@@ -98,15 +98,32 @@ class Peer:
                 isinstance(body, bytes) or hasattr(body, 'read')):
             body = json.dumps(body).encode()
             sent.setdefault('Content-Type', 'application/json')
-        prefix = ''
-        if not self.url.startswith('unix:'):
-            prefix = urllib.parse.urlsplit(self.url).path.rstrip('/')
         connection = self._connection(timeout)
         try:
-            connection.request(method, prefix + path, body, sent)
+            connection.request(method, self._prefix + path, body, sent)
             answer = connection.getresponse()
             return Reply(answer.status, dict(answer.getheaders()),
                          answer.read())
+        finally:
+            connection.close()
+
+    @property
+    def _prefix(self) -> str:
+        if self.url.startswith('unix:'):
+            return ''
+        return urllib.parse.urlsplit(self.url).path.rstrip('/')
+
+    def first_line(self, path: str, timeout: float) -> bytes:
+        """Return the first line of an answer as soon as it is there.
+
+        :returns: b'' if it ended without one
+        :raises OSError, http.client.HTTPException: no answer (UNREACHABLE)
+        """
+        connection = self._connection(timeout)
+        try:
+            connection.request('GET', self._prefix + path,
+                               headers=dict(self.headers or {}))
+            return connection.getresponse().readline()
         finally:
             connection.close()
 
