@@ -142,6 +142,11 @@ class HostedCase(base.DevcloudTestCase):
     def log(self, pod: Object, container: str = 'main',
             attempt: int = 0) -> bytes:
         """Return the log of a container as it is on its host."""
+        return self.log_path(pod, container, attempt).read_bytes()
+
+    def log_path(self, pod: Object, container: str = 'main',
+                 attempt: int = 0) -> pathlib.Path:
+        """Return the file that a container's log is in on its host."""
         metadata = pod['metadata']
         folder = f'{metadata["namespace"]}_{metadata["name"]}_' \
                  f'{metadata["uid"]}'
@@ -149,7 +154,7 @@ class HostedCase(base.DevcloudTestCase):
             root = worker.kept(self.devcloud.paths, host)[1]
             path = root / folder / container / f'{attempt}.log'
             if path.exists():
-                return path.read_bytes()
+                return path
         raise AssertionError(f'no log {folder}/{container}/{attempt}')
 
     def output(self, pod: Object, container: str = 'main',
