@@ -267,21 +267,15 @@ class StreamCase(hosted.HostedCase):
 
     def certified(self, name: str) -> ssl.SSLContext:
         """Return who shows one of the devcloud's certificates."""
-        pki = self.devcloud.paths.pki
-        return context(pki / 'ca.crt', pki / f'{name}.crt',
-                       pki / f'{name}.key')
+        return certified(self.devcloud, name)
 
     def kubelet(self, tls: ssl.SSLContext | None = None) -> channels.Target:
         """Return the node's API.
 
         :param tls: who asks; the API server if there is none
         """
-        status = self.api.node(self.node_name)['status']
-        address, = (each['address'] for each in status['addresses']
-                    if each['type'] == 'InternalIP')
-        return channels.Target(
-            address, status['daemonEndpoints']['kubeletEndpoint']['Port'],
-            tls or self.certified('kubelet-client'))
+        return node_api(self.api, self.node_name,
+                        tls or self.certified('kubelet-client'))
 
     def exec_path(self, name: str, *command: str,
                   container: str = 'main', **more: int) -> str:
@@ -319,6 +313,22 @@ def api_server(tls: ssl.SSLContext) -> channels.Target:
     """Return the API server, asked by whoever ``tls`` shows."""
     return channels.Target(
         settings.HOST, settings.PORTS['kube-apiserver'], tls)
+
+
+def node_api(api: kube.KubeAPI, node: str, tls: ssl.SSLContext
+             ) -> channels.Target:
+    """Return a node's API, asked by whoever ``tls`` shows."""
+    status = api.node(node)['status']
+    address, = (each['address'] for each in status['addresses']
+                if each['type'] == 'InternalIP')
+    return channels.Target(
+        address, status['daemonEndpoints']['kubeletEndpoint']['Port'], tls)
+
+
+def certified(devcloud: devcloud_api.Devcloud, name: str) -> ssl.SSLContext:
+    """Return who shows one of the devcloud's certificates."""
+    pki = devcloud.paths.pki
+    return context(pki / 'ca.crt', pki / f'{name}.crt', pki / f'{name}.key')
 
 
 def context(authority: pathlib.Path, certificate: pathlib.Path | None = None,
