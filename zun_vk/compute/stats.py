@@ -113,7 +113,9 @@ class HostStats:
                       if each.state == cri_pb2.CONTAINER_RUNNING]
         found = {each.attributes.id: each for each in
                  self._runtime.containers_stats(seen.OURS)}
-        whole = self._of_sandboxes()
+        # It asks for the containers once more: not for what metrics-server
+        # needs every few seconds.
+        whole = self._of_sandboxes() if everything else {}
         self._forget(sandboxes, containers)
         made = []
         for uid, sandbox in _current(sandboxes, pods).items():

@@ -83,7 +83,9 @@ def _sum(amounts: Sequence[int | None]) -> int | None:
 
 
 class CpuCounter:
-    """CPU time of all pods of a node, which only grows; for one thread.
+    """CPU time of all containers of a node, which only grows.
+
+    For one thread at a time.
 
     The sum of those that run would fall when one ends, and who computes
     rates would take that for a restart of the node. What was used while a
@@ -103,25 +105,15 @@ class CpuCounter:
         :param at: seconds since the epoch
         """
         now = {}
-        for identity, started_at, cpu in _counted(pods):
-            if cpu is None or cpu.total is None:
+        # Of containers: not every answer has pods as a whole.
+        for each in (each for pod in pods for each in pod.containers):
+            if each.cpu is None or each.cpu.total is None:
                 continue
-            before = self._last.get(identity)
+            before = self._last.get(each.id)
             # Two gatherings at once may end in either order.
-            now[identity] = max(cpu.total, before or 0)
+            now[each.id] = max(each.cpu.total, before or 0)
             if before is not None:
-                self.total += now[identity] - before
-            elif self._at is None or started_at >= self._at:
-                self.total += cpu.total
+                self.total += now[each.id] - before
+            elif self._at is None or each.started_at >= self._at:
+                self.total += each.cpu.total
         self._last, self._at = now, at
-
-
-def _counted(pods: Iterable[stats.Pod]) -> typing.Iterator[
-        tuple[str, float, stats.Cpu | None]]:
-    """Give whatever has a counter of its own: identity, begin, counter."""
-    for pod in pods:
-        if pod.cpu is not None:
-            yield pod.sandbox, pod.started_at, pod.cpu
-            continue
-        for each in pod.containers:
-            yield each.id, each.started_at, each.cpu

@@ -152,7 +152,9 @@ class HostStatsTestCase(oslotest.base.BaseTestCase):
                             name='eth0', rx_bytes=number(5))))),
             cri_pb2.PodSandboxStats(
                 attributes=cri_pb2.PodSandboxAttributes(id='old'))]
-        found, = self.gather()
+        self.assertIsNone(self.gather()[0].cpu)
+        self.runtime.sandboxes_stats.assert_not_called()
+        found, = self.gather(rpc_stats.ALL)
         self.assertEqual(rpc_stats.Cpu(100.0, NANO), found.cpu)
         self.assertEqual(3, found.processes)
         # It has no time: containerd does not tell it.

@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
+
 import oslotest.base
 
 from zun_vk.kubelet.stats import totals
@@ -95,6 +97,12 @@ class CpuCounterTestCase(oslotest.base.BaseTestCase):
         self.take(102, hosts.measured('a', 110))
         self.assertEqual(110, self.take(101, hosts.measured('a', 105)))
         self.assertEqual(120, self.take(110, hosts.measured('a', 120)))
+
+    def test_it_does_not_matter_whether_pods_are_told_as_a_whole(self):
+        self.take(100, hosts.measured('a', 10))
+        self.take(110, dataclasses.replace(
+            hosts.measured('a', 11), cpu=stats.Cpu(110.0, 50 * NANO)))
+        self.assertEqual(12, self.take(120, hosts.measured('a', 12)))
 
     def test_a_container_that_is_begun_again_is_another(self):
         self.take(100, hosts.measured('a', 10))
