@@ -230,7 +230,7 @@ class HostStatsTestCase(oslotest.base.BaseTestCase):
 
     def test_the_bus_gets_json_and_bad_questions_an_error(self):
         served = endpoint.Endpoint(self.pods, self.stats.told, mock.Mock(),
-                                   mock.Mock(), mock.Mock())
+                                   mock.Mock(), mock.Mock(), mock.Mock())
         told = served.stats({}, node='node-1', kind=rpc_stats.USAGE)
         self.assertEqual(self.gather(),
                          [rpc_stats.from_wire(each)
