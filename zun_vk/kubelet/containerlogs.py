@@ -16,6 +16,7 @@ the host. From there it is passed on as it comes, and where it breaks off the
 answer breaks off as well: an answer that ends is whole.
 """
 
+import contextlib
 import dataclasses
 import time
 import typing
@@ -103,5 +104,8 @@ def _pass_on(stream: tls.Stream, exchange: context.Exchange,
             write(piece)
             sent += len(piece)
         why = 'closed'
+        # So that the host can tell this from a connection that broke.
+        with contextlib.suppress(OSError):
+            stream.end()
     finally:
         exchange.flowed(sent, 0, why)

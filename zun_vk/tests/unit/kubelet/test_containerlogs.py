@@ -210,13 +210,14 @@ class ChooseTestCase(base.BaseTestCase):
 
 
 class Stream:
-    """What a host sends; ``end`` completes it."""
+    """What a host sends; ``complete`` ends it."""
 
     def __init__(self) -> None:
         self._ours, self.theirs = socket.socketpair()
         self._ours.setblocking(False)
         self.ended = threading.Event()
         self.closed = threading.Event()
+        self.told_end = False
 
     def fileno(self) -> int:
         return self._ours.fileno()
@@ -230,9 +231,12 @@ class Stream:
             raise ConnectionResetError('broken')
         return count
 
-    def end(self) -> None:
+    def complete(self) -> None:
         self.ended.set()
         self.theirs.close()
+
+    def end(self) -> None:
+        self.told_end = True
 
     def close(self) -> None:
         self._ours.close()
@@ -335,7 +339,7 @@ class LogsTestCase(base.BaseTestCase):
 
     def test_what_the_host_says_is_the_answer(self):
         self.stream.theirs.sendall(b'\x00one\ntwo')
-        self.stream.end()
+        self.stream.complete()
         exchange = self._exchange(tailLines='2')
         self._logs(exchange)
         self.assertEqual((b'\x00one\ntwo', 'whole'),
@@ -347,6 +351,7 @@ class LogsTestCase(base.BaseTestCase):
              request.container_id, request.logs))
         self.assertTrue(self.stream.closed.is_set())
         self.assertEqual((8, 0, 'closed'), exchange.flow)
+        self.assertTrue(self.stream.told_end)
 
     def test_a_stream_that_breaks_breaks_the_answer(self):
         self.stream.theirs.sendall(b'one\n')
@@ -361,7 +366,7 @@ class LogsTestCase(base.BaseTestCase):
         exchange = self._exchange(follow='true')
         thread, _ = self._start(exchange)
         self.assertTrue(exchange.begun.wait(2))
-        self.stream.end()
+        self.stream.complete()
         thread.join(2)
         self.assertEqual('whole', exchange.how)
 
@@ -409,7 +414,7 @@ class LogsTestCase(base.BaseTestCase):
             raise context.Refused(404 if host == 'host-1' else 504, host)
 
         self.open.side_effect = open_stream
-        self.stream.end()
+        self.stream.complete()
         exchange = self._exchange()
         self._logs(exchange)
         self.assertEqual('whole', exchange.how)
