@@ -199,8 +199,9 @@ def _port(text: str) -> int:
 
 
 def _is_upgrade(exchange: context.Exchange) -> bool:
-    tokens = exchange.headers.get('Connection', '').lower()
-    return 'upgrade' in tokens and bool(exchange.headers.get('Upgrade'))
+    tokens = ','.join(exchange.headers.get_all('Connection', ()))
+    return bool(exchange.headers.get('Upgrade')) and any(
+        token.strip().lower() == 'upgrade' for token in tokens.split(','))
 
 
 def _is_websocket(exchange: context.Exchange) -> bool:

@@ -12,7 +12,8 @@
 """Listens for the agents' connections: TLS, a token, and then its stream.
 
 Whoever has no token that waits gets nothing: no answer, no reason; the
-connection is closed, counted and logged.
+connection is closed, counted and logged. However many there are of them, who
+has one gets in: of those that have not shown any yet the oldest goes first.
 """
 
 import contextlib
@@ -29,11 +30,14 @@ from zun_vk import tls
 from zun_vk.compute.streams import certificate as certificate_module
 from zun_vk.compute.streams import runtime as runtime_module
 from zun_vk.compute.streams import tickets as tickets_module
+from zun_vk.compute.streams import turnedaway
 from zun_vk.rpc import streams
 
 LOG = logging.getLogger(__name__)
 
 _MOST = 500
+# Of those without a token so far.
+_MOST_NEW = 128
 _BACKLOG = 128
 # For the handshake and the greeting together.
 _GREETING_SECONDS = 10.0
@@ -43,12 +47,16 @@ class Refused(Exception):
     """Somebody has no token."""
 
 
+class Full(Exception):
+    """There are too many streams."""
+
+
 class Listener:
     """The port, and the connections there.
 
     :param address: of this host
     :param port: 0: any that is free
-    :param most: connections at the same time
+    :param most: streams at the same time
     """
 
     def __init__(self, address: str, port: int,
@@ -61,9 +69,12 @@ class Listener:
         self._tickets = tickets
         self._most = most
         self._socket: socket.socket | None = None
+        self._turned_away = turnedaway.TurnedAway()
         self._stop = relay.Wakeup()
-        self._lock = threading.Lock()  # guards the set below
+        self._lock = threading.Lock()  # guards the two below
         self._threads: set[threading.Thread] = set()
+        # Connections whose token was not seen yet, oldest first.
+        self._new: dict[socket.socket, None] = {}
 
     def open(self) -> None:
         """Take the port; raise OSError."""
@@ -122,17 +133,27 @@ class Listener:
             LOG.error('A connection cannot be accepted: %s', error.strerror)
             select.select([self._stop], [], [], 0.1)
             return
-        if self.connections() >= self._most:
-            connection.close()
-            metrics.STREAMS_REFUSED.labels('full').inc()
-            LOG.warning('A connection of %s is one too many', peer[0])
-            return
+        self._make_room(connection)
         thread = threading.Thread(
             target=self._thread, args=(connection, peer[0]), daemon=True,
             name=f'stream:{peer[0]}')
         with self._lock:
             self._threads.add(thread)
         thread.start()
+
+    def _make_room(self, connection: socket.socket) -> None:
+        """Cut off the oldest that has shown no token, where there are many.
+
+        Its thread closes it.
+        """
+        with self._lock:
+            oldest = (next(iter(self._new)) if len(self._new) >= _MOST_NEW
+                      else None)
+            self._new.pop(oldest, None)  # type: ignore[arg-type]
+            self._new[connection] = None
+        if oldest is not None:
+            with contextlib.suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
 
     def _thread(self, connection: socket.socket, peer: str) -> None:
         try:
@@ -143,6 +164,7 @@ class Listener:
             LOG.exception('A stream failed')
         finally:
             with self._lock:
+                self._new.pop(connection, None)
                 self._threads.discard(threading.current_thread())
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
@@ -150,20 +172,24 @@ class Listener:
             tls.tune(connection)
             stream = tls.Stream(
                 connection, self._certificate.current().context, server=True)
-            serve = self._greeted(stream)
+            serve = self._greeted(stream, connection)
+        except Full as error:
+            self._turned_away.tell(turnedaway.FULL, peer, error)
+            return
         except (Refused, OSError) as error:
-            metrics.STREAMS_REFUSED.labels('token').inc()
-            LOG.warning('A connection of %s gets nothing: %s', peer, error)
+            self._turned_away.tell(turnedaway.TOKEN, peer, error)
             return
         try:
             serve(stream, self._stop)
         except (OSError, ValueError) as error:
             LOG.info('A stream to %s is broken: %s', peer, error)
 
-    def _greeted(self, stream: tls.Stream) -> runtime_module.Serve:
+    def _greeted(self, stream: tls.Stream,
+                 connection: socket.socket) -> runtime_module.Serve:
         """Return what a connection is good for.
 
         :raises Refused: nothing
+        :raises Full: something, but not now
         :raises OSError: it ended, or took too long
         """
         deadline = time.monotonic() + _GREETING_SECONDS
@@ -183,5 +209,9 @@ class Listener:
         serve = self._tickets.redeem(token.decode('latin-1'))
         if serve is None:
             raise Refused('its token opens nothing')
+        with self._lock:
+            self._new.pop(connection, None)
+            if len(self._threads) - len(self._new) > self._most:
+                raise Full('there are too many streams')
         stream.send_all(streams.ACCEPTED, deadline)
         return serve

@@ -16,6 +16,7 @@ connects. What kinds of streams there are is registered here.
 """
 
 from collections.abc import Callable
+import ipaddress
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -57,7 +58,7 @@ class Streams:
             streams.EXEC: made.prepare, streams.ATTACH: made.prepare,
             streams.PORT_FORWARD: made.prepare}
         self.register(streams.RUN, made.run)
-        self._address = options.stream_address or netutils.get_my_ipv4()
+        self._address = options.stream_address or _own_address()
         self._certificate = certificate_module.Certificate(
             options.stream_cert_file, options.stream_key_file,
             options.run_root)
@@ -126,6 +127,15 @@ class Streams:
             self._address, self._listener.port,
             self._certificate.current().fingerprint, token,
             tickets_module.SECONDS)
+
+
+def _own_address() -> str:
+    address = netutils.get_my_ipv4()
+    if ipaddress.ip_address(address).is_loopback:
+        LOG.warning('This host has no default route: agents on other '
+                    'machines reach its pods only once [compute] '
+                    'stream_address says where')
+    return address
 
 
 def _writing(write: sink_module.Writer) -> runtime_module.Serve:

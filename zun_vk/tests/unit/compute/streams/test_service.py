@@ -242,12 +242,26 @@ class StreamsTestCase(HostTestCase):
         wait.wait_for(lambda: self.listener.connections() == 0,
                       'the slow ones to be cut off', 10)
 
-    def test_one_too_many_is_closed(self):
+    def test_one_too_many_gets_nothing(self):
         self.listener._most = 2
-        kept = [self.greeted(EXEC) for _ in range(2)]
+        for _ in range(2):
+            self.greeted(EXEC)
+        opened = self.host.opened(EXEC)
+        stream = self.connect()
+        stream.send_all(b'zun-vk-stream/1 %s\n' % opened.token.encode(),
+                        self.until)
+        self.assertRaises(OSError, stream.receive, 3, self.until)
+        wait.wait_for(lambda: self.listener.connections() == 2,
+                      'the two to be left')
+
+    def test_who_has_a_token_gets_in_however_many_have_none(self):
+        self.useFixture(fixtures.MockPatchObject(listener, '_MOST_NEW', 3))
+        oldest, *_others = [self.plain() for _ in range(9)]
+        self.greeted(EXEC)
         with contextlib.suppress(ConnectionResetError):
-            self.assertEqual(b'', self.plain().recv(1))
-        del kept
+            self.assertEqual(b'', oldest.recv(1))
+        wait.wait_for(lambda: self.listener.connections() <= 4,
+                      'the others to be cut off')
 
     def test_no_token_and_no_command_is_logged(self):
         logged = self.useFixture(fixtures.FakeLogger())
