@@ -38,7 +38,7 @@ from zun_vk.kube import client as kube_client
 from zun_vk.kube import lease
 from zun_vk.kube import node_identity
 from zun_vk.kube import presence
-from zun_vk.kubelet import tls
+from zun_vk.kubelet import service as kubelet_service
 from zun_vk.node import restriction
 from zun_vk.node import zones
 from zun_vk.pods.runtimes import base
@@ -83,10 +83,11 @@ class Agent(service.ServiceBase):
         A service that does not answer is no error: it will be tried again.
 
         :raises ConfigError: credentials are refused, or lack a right; the
-            port cannot be had; a label cannot be set; a file cannot be used
+            port or an address cannot be had; a label cannot be set; a file
+            cannot be used
         """
         _check_labels(self._conf)
-        tls.check(self._conf)
+        kubelet_service.check(self._conf)
         if self._bus and not bus_module.is_named(self._conf):
             raise exceptions.ConfigError(
                 '[DEFAULT] transport_url', 'is not set: the bus of Zun, over '

@@ -21,6 +21,7 @@ import threading
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from zun_vk import exceptions
 from zun_vk import health
 from zun_vk.kube import node_identity
 from zun_vk.kubelet import audit
@@ -33,6 +34,21 @@ from zun_vk.kubelet import server as server_module
 from zun_vk.kubelet import tls
 
 LOG = logging.getLogger(__name__)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Try the files and the address that the options name.
+
+    :raises ConfigError: one cannot be used
+    """
+    tls.check(conf)
+    options = conf.kubelet_api
+    if options.port:
+        try:
+            server_module.listen(options.address, 0).close()
+        except OSError as error:
+            raise exceptions.ConfigError('[kubelet_api] address',
+                                         str(error)) from error
 
 
 class KubeletApi:

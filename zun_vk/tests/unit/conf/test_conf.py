@@ -49,6 +49,10 @@ class ConfTestCase(base.BaseTestCase):
                                      conf.zun.requests_per_second))
         self.assertEqual(('127.0.0.1', 0),
                          (conf.metrics.address, conf.metrics.port))
+        self.assertEqual((10250, '', '', 1000), (
+            conf.kubelet_api.port, conf.kubelet_api.address,
+            conf.kubelet_api.client_ca_file,
+            conf.kubelet_api.max_connections))
         for section in ('zun', 'placement', 'neutron'):
             self.assertEqual(['internal', 'public'],
                              conf[section].valid_interfaces)
@@ -76,6 +80,8 @@ class ConfTestCase(base.BaseTestCase):
                 ('pods', 'placement_deadline', '-1'),
                 ('zun', 'poll_interval', '0'),
                 ('zun', 'requests_per_second', '0'),
+                ('kubelet_api', 'port', '70000'),
+                ('kubelet_api', 'max_connections', '1'),
                 ('metrics', 'port', '70000')):
             error = self.assertRaises((cfg.Error, ValueError), self._value,
                                       section, name, text)
@@ -109,9 +115,9 @@ class ListOptsTestCase(base.BaseTestCase):
         conf([], project='zun-vk', default_config_files=[])
         listed = {section: {option.dest for option in options}
                   for section, options in opts.list_opts()}
-        self.assertEqual({'agent', 'compute', 'kubernetes', 'metrics',
-                          'neutron', 'node', 'placement', 'pods', 'tenants',
-                          'zun'},
+        self.assertEqual({'agent', 'compute', 'kubelet_api', 'kubernetes',
+                          'metrics', 'neutron', 'node', 'placement', 'pods',
+                          'tenants', 'zun'},
                          set(listed))
         for section, names in listed.items():
             self.assertLessEqual(set(conf[section]), names, section)
@@ -132,4 +138,4 @@ class ListOptsTestCase(base.BaseTestCase):
         for _, options in opts.list_opts():
             for option in options:
                 if option.dest == 'address' and option.sample_default is None:
-                    self.assertEqual('127.0.0.1', option.default)
+                    self.assertIn(option.default, ('127.0.0.1', ''))
