@@ -71,7 +71,8 @@ def settings(conf: cfg.ConfigOpts, on_hosts: bool) -> dict:
     options = conf.kubelet_api
     return {
         'enableServer': True,
-        'address': options.address or '0.0.0.0',
+        # As a kubelet writes all addresses.
+        'address': options.address or '0.0.0.0',  # noqa: S104
         'port': options.port,
         'readOnlyPort': 0,
         'tlsMinVersion': 'VersionTLS12',
