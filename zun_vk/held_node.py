@@ -130,7 +130,8 @@ class HeldNode:
         self._kubelet = service.KubeletApi(conf, context.Services(
             conf, which.name, address,
             nodepods.NodePods(self._mirror, self._writer, self._runtime,
-                              self._hosts or hosted.NoHosts(address)),
+                              self._hosts or hosted.NoHosts(address),
+                              lambda: self._nodes.hosts()),
             bus, self._runtime.on_hosts, fence.check), node)
         self._nodes = node_controller.NodeController(
             conf, which, client,

@@ -43,10 +43,12 @@ from zun_vk.compute.cri import watcher as watcher_module
 from zun_vk.compute.network import binding as binding_module
 from zun_vk.compute.network import ports as ports_module
 from zun_vk.compute.network import server as cni_server
+from zun_vk.compute.streams import logsource
 from zun_vk.compute.streams import service as streams_module
 from zun_vk.compute.work import assembly
 from zun_vk.compute.work import housekeeping as housekeeping_module
 from zun_vk.rpc import bus as bus_module
+from zun_vk.rpc import streams
 
 LOG = logging.getLogger(__name__)
 
@@ -95,6 +97,9 @@ class Compute(service.ServiceBase):
             self._parts.probes.counts)
         self._streams = streams_module.Streams(
             options, lambda uid: self._pods.get(uid) is not None)
+        self._streams.register(streams.LOGS, logsource.LogSource(
+            self._pods, self._store, options.log_root,
+            logsource.attempts(self._runtime)).prepare)
         self._endpoint = endpoint_module.Endpoint(
             self._pods, self._stats.told, self._hosting.clear, self._report,
             self._hosting.forget, self._streams.opened)

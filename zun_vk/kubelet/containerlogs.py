@@ -71,7 +71,7 @@ def _open(services: context.Services, request: streams.StreamRequest
     refused = context.Refused(
         404, f'the log of container "{request.container}" is on no host of '
         'this node')
-    for host in _candidates(known, services.pods.hosts()):
+    for host in _candidates(known, services.pods.all_hosts()):
         left = deadline - time.monotonic()
         if left <= 0:
             break

@@ -76,10 +76,16 @@ class Pods(typing.Protocol):
         """Return all pods of the node, with their newest status known."""
 
     def host_of(self, uid: str) -> str | None:
-        """Return the host of a pod's capsule, None: it has none."""
+        """Return the host of a pod, or the one that it had.
+
+        None: it is not known.
+        """
 
     def hosts(self) -> set[str]:
         """Return the hosts of all capsules of the node."""
+
+    def all_hosts(self) -> set[str]:
+        """Return all hosts that a pod of the node may have had."""
 
 
 class Exchange(typing.Protocol):

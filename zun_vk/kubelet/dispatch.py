@@ -17,8 +17,8 @@ wrong becomes an answer without internals, or where one has begun, the end of
 the connection.
 """
 
-import contextlib
 from collections.abc import Iterator
+import contextlib
 
 from oslo_log import log as logging
 

@@ -31,16 +31,21 @@ LOG = logging.getLogger(__name__)
 
 
 class NodePods:
-    """See context.Pods; safe to share by threads."""
+    """See context.Pods; safe to share by threads.
+
+    :param usable: returns Zun's hosts that can take pods of the node
+    """
 
     def __init__(self, mirror: reflector.Reflector,
                  writer: writer_module.StatusWriter,
                  runtime: base.CapsuleRuntime,
-                 hosts: hosted.Hosts | hosted.NoHosts):
+                 hosts: hosted.Hosts | hosted.NoHosts,
+                 usable: typing.Callable[[], typing.Iterable[str]] = tuple):
         self._mirror = mirror
         self._writer = writer
         self._runtime = runtime
         self._hosts = hosts
+        self._usable = usable
 
     def find(self, namespace: str, name: str, uid: str = '') -> dict | None:
         for pod in self._mirror.snapshot().values():
@@ -57,8 +62,11 @@ class NodePods:
     def host_of(self, uid: str) -> str | None:
         capsules = self._runtime.of_pod(uid)
         known = [capsule.host for capsule in capsules if capsule.host]
-        if known or not capsules:
-            return known[0] if known else None
+        if known:
+            return known[0]
+        if not capsules:
+            # Of a pod that ended its host keeps the logs.
+            return min(self._hosts.hosts_of(uid), default=None)
         try:
             # One that has just been made: Zun may know more by now.
             found = self._runtime.located(capsules[0].uuid)
@@ -70,6 +78,9 @@ class NodePods:
     def hosts(self) -> set[str]:
         return {capsule.host for uid in self._runtime.uids()
                 for capsule in self._runtime.of_pod(uid) if capsule.host}
+
+    def all_hosts(self) -> set[str]:
+        return self.hosts() | set(self._usable())
 
     def _newest(self, pod: dict) -> dict:
         """Return a pod with the newest of its statuses.

@@ -17,8 +17,15 @@ server.go); whatever is not in the table is not served.
 
 import dataclasses
 
+from zun_vk.kubelet import containerlogs
 from zun_vk.kubelet import context
 from zun_vk.kubelet import simple
+from zun_vk.kubelet import streaming
+from zun_vk.kubelet.stats import cadvisor
+from zun_vk.kubelet.stats import own
+from zun_vk.kubelet.stats import probes
+from zun_vk.kubelet.stats import resource
+from zun_vk.kubelet.stats import summary
 
 _READ = frozenset({'GET', 'HEAD'})
 _STREAM = frozenset({'GET', 'POST'})
@@ -51,19 +58,19 @@ ROUTES = (
     _route('/pods', _READ, simple.pods),
     _route('/runningpods', _READ, simple.running_pods),
     _route('/configz', _READ, simple.configz),
-    _route('/stats/summary', _READ, simple.not_yet),
-    _route('/metrics', _READ, simple.not_yet),
-    _route('/metrics/resource', _READ, simple.not_yet),
-    _route('/metrics/cadvisor', _READ, simple.not_yet),
-    _route('/metrics/probes', _READ, simple.not_yet),
+    _route('/stats/summary', _READ, summary.summary),
+    _route('/metrics', _READ, own.metrics),
+    _route('/metrics/resource', _READ, resource.resource_metrics),
+    _route('/metrics/cadvisor', _READ, cadvisor.cadvisor),
+    _route('/metrics/probes', _READ, probes.probe_metrics),
     # namespace, pod, container
-    _route('/containerLogs', _READ, simple.not_yet, 3),
+    _route('/containerLogs', _READ, containerlogs.logs, 3),
     # namespace, pod[, uid], container
-    _route('/exec', _STREAM, simple.not_yet, 3, 4),
-    _route('/attach', _STREAM, simple.not_yet, 3, 4),
-    _route('/run', _POST, simple.not_yet, 3, 4),
+    _route('/exec', _STREAM, streaming.exec, 3, 4),
+    _route('/attach', _STREAM, streaming.attach, 3, 4),
+    _route('/run', _POST, streaming.run, 3, 4),
     # namespace, pod[, uid]
-    _route('/portForward', _STREAM, simple.not_yet, 2, 3),
+    _route('/portForward', _STREAM, streaming.port_forward, 2, 3),
 )
 
 _BY_ROOT = {route.root: route for route in ROUTES}

@@ -57,12 +57,6 @@ def configz(services: context.Services, exchange: context.Exchange,
         'kubeletconfig': settings(services.conf, services.on_hosts)})
 
 
-def not_yet(services: context.Services, exchange: context.Exchange,
-            parts: _Parts) -> None:
-    """Refuse what is not served."""
-    raise context.Refused(501, 'not implemented')
-
-
 def settings(conf: cfg.ConfigOpts, on_hosts: bool) -> dict:
     """Return what is true of this node in the words of a kubelet's settings.
 

@@ -139,6 +139,10 @@ class NodeController:
         """Return the hosts' providers as they were last seen."""
         return self._seen.providers if self._seen else ()
 
+    def hosts(self) -> tuple[str, ...]:
+        """Return the hosts that could take pods when last looked at."""
+        return self._seen.hosts if self._seen else ()
+
     def _observe(self) -> None:
         """Look at the cloud; what was seen before stays where that fails."""
         before = self._claims()

@@ -30,7 +30,8 @@ from zun_vk.conf import opts
 ROOT = pathlib.Path(__file__).parents[3]
 PACKAGE = ROOT / 'zun_vk'
 # Distributions whose name is not that of what they let import.
-DISTRIBUTIONS = {'google': 'protobuf', 'grpc': 'grpcio', 'yaml': 'PyYAML',
+DISTRIBUTIONS = {'google': 'protobuf', 'grpc': 'grpcio', 'os_vif': 'os-vif',
+                 'vif_plug_ovs': 'os-vif', 'yaml': 'PyYAML',
                  'zunclient': 'python-zunclient'}
 
 

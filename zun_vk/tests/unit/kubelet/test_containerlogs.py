@@ -298,7 +298,7 @@ class LogsTestCase(base.BaseTestCase):
         self.pods = mock.create_autospec(context.Pods, instance=True)
         self.pods.find.return_value = _pod([_status(_RUNS, None, 2)])
         self.pods.host_of.return_value = 'host-1'
-        self.pods.hosts.return_value = {'host-1'}
+        self.pods.all_hosts.return_value = {'host-1'}
         bus = mock.create_autospec(bus_module.Bus, instance=True)
         self.services = context.Services(
             cfg.ConfigOpts(), 'node', '192.0.2.9', self.pods, bus, True,
@@ -400,13 +400,13 @@ class LogsTestCase(base.BaseTestCase):
 
     def test_a_host_that_does_not_answer_is_said_to(self):
         self.open.side_effect = context.Refused(504, 'host-1 is silent')
-        self.pods.hosts.return_value = {'host-1', 'host-2'}
+        self.pods.all_hosts.return_value = {'host-1', 'host-2'}
         self.assertEqual((504, 'host-1 is silent'), self._refused())
         self.assertEqual(1, self.open.call_count)
 
     def test_logs_of_a_pod_whose_host_is_forgotten_are_looked_for(self):
         self.pods.host_of.return_value = None
-        self.pods.hosts.return_value = {'host-1', 'host-2', 'host-3'}
+        self.pods.all_hosts.return_value = {'host-1', 'host-2', 'host-3'}
 
         def open_stream(bus, host, request, timeout):
             if host == 'host-3':
@@ -421,7 +421,7 @@ class LogsTestCase(base.BaseTestCase):
 
     def test_a_silent_host_may_have_had_them(self):
         self.pods.host_of.return_value = None
-        self.pods.hosts.return_value = {'host-1', 'host-2'}
+        self.pods.all_hosts.return_value = {'host-1', 'host-2'}
         self.open.side_effect = lambda bus, host, *rest: (
             mock.DEFAULT if host == 'no' else self._fail(host))
         self.assertEqual((504, 'host-1'), self._refused())
@@ -431,5 +431,5 @@ class LogsTestCase(base.BaseTestCase):
 
     def test_no_host_at_all_has_no_logs(self):
         self.pods.host_of.return_value = None
-        self.pods.hosts.return_value = set()
+        self.pods.all_hosts.return_value = set()
         self.assertEqual(404, self._refused()[0])

@@ -45,8 +45,9 @@ class NodePodsTestCase(base.BaseTestCase):
         self.runtime.of_pod.return_value = []
         self.hosts = mock.create_autospec(hosted.Hosts, instance=True)
         self.hosts.status.return_value = None
+        self.hosts.hosts_of.return_value = set()
         self.pods = nodepods.NodePods(self.mirror, self.writer, self.runtime,
-                                      self.hosts)
+                                      self.hosts, lambda: ('h7',))
 
     def show(self, *pods):
         self.mirror.snapshot.return_value = {
@@ -116,6 +117,18 @@ class TestNodePods(NodePodsTestCase):
 
         self.runtime.located.assert_called_once_with(made.uuid)
         self.assertEqual(set(), self.pods.hosts())
+
+    def test_a_pod_that_ended_had_the_host_that_told_of_it(self):
+        self.hosts.hosts_of.return_value = {'h2'}
+
+        self.assertEqual('h2', self.pods.host_of('u1'))
+
+        self.assertEqual(set(), self.pods.hosts())
+
+    def test_a_pod_may_have_had_any_host_of_the_node(self):
+        self.capsule(host='h1')
+
+        self.assertEqual({'h1', 'h7'}, self.pods.all_hosts())
 
     def test_one_that_nobody_knows_is_none(self):
         self.capsule(host='')

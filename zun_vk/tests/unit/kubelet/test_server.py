@@ -139,8 +139,8 @@ class TestRequests(ServerTestCase):
 
         self.assertIn(b'kube-apiserver', self.exchanges[0].certificate)
         self.assertIsNone(self.exchanges[1].certificate)
-        self.assertEqual('%s:%d' % sock.getsockname(),
-                         self.exchanges[0].peer)
+        host, port = sock.getsockname()
+        self.assertEqual(f'{host}:{port}', self.exchanges[0].peer)
 
 
 class TestTls(ServerTestCase):
