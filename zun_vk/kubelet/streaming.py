@@ -18,6 +18,7 @@ the kubelet's words and with its status.
 """
 
 from collections.abc import Iterator
+import contextlib
 import time
 
 from zun_vk import exceptions
@@ -231,6 +232,9 @@ def _ran(stream: tls.Stream, exchange: context.Exchange
         said += piece
         if len(said) > _RUN_BYTES:
             raise OSError('the command said too much')
+    # So that the host can tell this from a connection that broke.
+    with contextlib.suppress(OSError):
+        stream.end()
     status, end, words = bytes(said).partition(b'\n')
     if not end or status not in (b'200', b'500'):
         raise OSError('its answer makes no sense')

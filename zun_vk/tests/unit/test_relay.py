@@ -132,11 +132,15 @@ class RelayTestCase(base.BaseTestCase):
         for right in KINDS:
             with self.subTest(right=right):
                 client, server, outcome = self.begin(connections.SSL, right)
+                started = time.monotonic()
                 connections.send(client, bytes(1000), ends=False)
                 connections.send(server, b'answer')
                 self.assertEqual(b'answer', connections.talk(client))
                 connections.talk(server, ends=False)
                 self.assertEqual('closed', outcome.result(SECONDS).why)
+                # It was not time alone that ended it.
+                self.assertLess(time.monotonic() - started,
+                                relay.DRAIN_SECONDS)
 
     def test_small_pieces_pass_at_once(self):
         for left, right in self.each_pair():
