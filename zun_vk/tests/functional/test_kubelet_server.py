@@ -107,6 +107,20 @@ class TestKubeletApi(base.OwnAgentTestCase):
         settings = json.loads(self.proxied('configz'))['kubeletconfig']
         self.assertFalse(settings['authentication']['anonymous']['enabled'])
 
+    def test_what_needs_a_host_says_what_to_enable(self):
+        self.approve()
+        self.wait_served()
+        pod = self.running_pod()
+        name = pod['metadata']['name']
+        inside = ('--namespace', pod['metadata']['namespace'], name)
+
+        for command in (('logs', *inside), ('exec', *inside, '--', 'true'),
+                        ('attach', *inside)):
+            error = self.assertRaises(subprocess.CalledProcessError,
+                                      self.kube.kubectl, *command)
+
+            self.assertIn('[pods] capsule_runtime = compute', error.stderr)
+
     def test_nobody_gets_anything(self):
         self.approve()
         self.wait_served()
