@@ -41,6 +41,9 @@ IDLE_SECONDS = 120.0
 # For a client to take the words that go before the end of a connection.
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 256 << 10
+# What a kubelet without a certificate says (RFC 8446: a fatal alert,
+# internal_error).
+_NO_CERTIFICATE = bytes((21, 3, 3, 0, 2, 2, 80))
 Serve = Callable[[exchange_module.Exchange], None]
 #: Told of who was not let in: a word for the metric, who, why.
 TurnedAway = Callable[[str, str, str], None]
@@ -106,6 +109,9 @@ class Connection:
         if made is None:
             self._turned_away('no-certificate', self.peer,
                               'there is no certificate to serve with yet')
+            self._sock.settimeout(_LINGER_SECONDS)
+            self._sock.sendall(_NO_CERTIFICATE)
+            _finish(self._sock)
             return None
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -201,17 +207,20 @@ class Connection:
             # Says that this is the end; does not wait for the other's.
             secured.unwrap()
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(secured, socket.SHUT_WR)
-            _drain(secured)
+            _finish(secured)
 
 
-def _drain(secured: ssl.SSLSocket) -> None:
-    """Throw away what still comes, as bytes of TLS; for a moment."""
+def _finish(sock: socket.socket) -> None:
+    """Send no more, and throw away what still comes; for a moment.
+
+    Below TLS: its bytes are not understood.
+    """
+    socket.socket.shutdown(sock, socket.SHUT_WR)
     deadline = time.monotonic() + _LINGER_SECONDS
     left = _LINGER_BYTES
     while left > 0 and (seconds := deadline - time.monotonic()) > 0:
-        secured.settimeout(seconds)
-        piece = socket.socket.recv(secured, 16384)
+        sock.settimeout(seconds)
+        piece = socket.socket.recv(sock, 16384)
         if not piece:
             return
         left -= len(piece)

@@ -96,6 +96,7 @@ class TestKubeletApi(base.OwnAgentTestCase):
 
     def test_the_api_server_reaches_it(self):
         self.assertLessEqual(_PORT, self.port)
+        self.assertIn('tls: internal error', self.served())
         self.approve()
         self.wait_served()
 

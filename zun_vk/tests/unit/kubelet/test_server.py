@@ -225,7 +225,10 @@ class TestUncertified(base.BaseTestCase):
     def test_before_there_is_a_certificate_a_client_is_told_at_once(self):
         api = self.useFixture(served.Served(None, certified=False))
 
-        self.assertEqual((b'', True), served.until_closed(api.dial()))
+        error = self.assertRaises(ssl.SSLError, api.connect)
+
+        self.assertEqual('TLSV1_ALERT_INTERNAL_ERROR', error.reason)
+        wait_for(lambda: not threads(), 'no thread left')
 
 
 class TestSlowClients(ServerTestCase):
