@@ -28,7 +28,8 @@ from zun_vk import tls
 
 #: Kubernetes: streamingConnectionIdleTimeout of the kubelet.
 IDLE_SECONDS = 4 * 3600.0
-#: Without a byte, once one side has ended: nobody may be left to read.
+#: Without a byte, once one side has ended: nobody may be left to read. Not
+#: while the left one, the client, takes its time for the rest of an answer.
 DRAIN_SECONDS = 10.0
 
 CLOSED, BROKEN, IDLE, STOPPED = 'closed', 'broken', 'idle', 'stopped'
@@ -98,8 +99,9 @@ def relay(left: typing.Any, right: typing.Any, *, stop: Stop,
     Closing them after ``closed`` loses nothing. After another outcome a side
     with TLS was not told of an end, and sees that it is broken.
 
-    :param left: a connected socket, an SSLSocket or a ``tls.Stream``
-    :param right: likewise
+    :param left: where the client is: a connected socket, an SSLSocket or a
+        ``tls.Stream``
+    :param right: likewise, where the answer comes from
     :param stop: ends it at once
     :param idle: seconds without a byte either way after which it ends
     :param drain: such seconds after one side has ended
@@ -381,8 +383,13 @@ class _Relay:
         return STOPPED
 
     def _patience(self) -> float:
-        ending = self._over or any(pipe.read_all for pipe in self._pipes)
+        asked, answered = (self._ended(pipe) for pipe in self._pipes)
+        # A client that is killed ends as one does that has all it wants.
+        ending = asked or answered and not self._pipes[1].writes
         return self._drain if ending else self._idle
+
+    def _ended(self, pipe: _Pipe) -> bool:
+        return pipe.read_all or pipe.source.fileno() in self._over
 
     def _wait(self, seconds: float) -> None:
         for side in self._sides:

@@ -195,6 +195,22 @@ class RelayTestCase(base.BaseTestCase):
             connections.send(client, b'x')
             self.assertEqual('idle', outcome.result(SECONDS).why)
 
+    def test_a_client_may_be_slow_to_read_the_end_of_an_answer(self):
+        # As "kubectl exec ... | less" is.
+        data = os.urandom(100000)
+        for left, right in self.each_pair():
+            (client, ours), (server, theirs) = map(
+                self.made.make, (left, right))
+            _narrow(getattr(ours, 'socket', ours), socket.SO_SNDBUF)
+            _narrow(client.socket, socket.SO_RCVBUF)
+            outcome = self.pool.submit(relay.relay, ours, theirs,
+                                       stop=self.stop, drain=0.2)
+            outcome.add_done_callback(lambda _done, ours=ours: ours.close())
+            self.pool.submit(connections.send, server, data)
+            time.sleep(0.6)
+            self.assert_same(data, connections.talk(client, ends=False))
+            outcome.result(SECONDS)
+
     def test_a_reset_ends_it(self):
         for left, right in self.each_pair():
             client, server, outcome = self.begin(left, right)
@@ -272,6 +288,10 @@ class _Pool(fixtures.Fixture):
     def _setUp(self):
         self.pool = concurrent.futures.ThreadPoolExecutor(12)
         self.addCleanup(self.pool.shutdown, cancel_futures=True)
+
+
+def _narrow(connection, option):
+    connection.setsockopt(socket.SOL_SOCKET, option, 4096)
 
 
 def _fill(end):
