@@ -145,8 +145,8 @@ def _writing(write: sink_module.Writer) -> runtime_module.Serve:
         sink = sink_module.TlsSink(stream, stop)
         try:
             write(sink)
+            sink.finish()
         except exceptions.ReaderGone:
             return
-        sink.finish()
 
     return serve

@@ -90,10 +90,13 @@ class TlsSink:
     def finish(self) -> None:
         """Complete the stream, and wait for the agent to close.
 
+        :raises ReaderGone: nobody reads any more, or the service stops
         :raises OSError: it is broken, or the agent does not
         """
-        deadline = time.monotonic() + _END_SECONDS
         self._stream.end()
+        # A reader that takes its time has to see that this was the end.
+        self.write(b'')
+        deadline = time.monotonic() + _END_SECONDS
         # Closed with something unread, it would lose its own tail.
         while self._stream.receive(256, deadline):
             pass
