@@ -35,6 +35,7 @@ from oslo_service import service  # noqa: E402
 from zun_vk import agent  # noqa: E402
 from zun_vk import exceptions  # noqa: E402
 from zun_vk import version  # noqa: E402
+from zun_vk.cmd import limits  # noqa: E402
 from zun_vk.conf import opts  # noqa: E402
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
     :returns: 1 where an option or a credential is wrong
     """
+    limits.raise_descriptors()
     conf = cfg.ConfigOpts()
     try:
         configure(conf, sys.argv[1:] if argv is None else argv)

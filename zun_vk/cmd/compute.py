@@ -34,6 +34,7 @@ from oslo_service import service as oslo_service  # noqa: E402
 
 from zun_vk import exceptions  # noqa: E402
 from zun_vk import version  # noqa: E402
+from zun_vk.cmd import limits  # noqa: E402
 from zun_vk.compute import service  # noqa: E402
 from zun_vk.conf import compute as options  # noqa: E402
 
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
     :returns: 1 where an option is wrong
     """
+    limits.raise_descriptors()
     conf = cfg.ConfigOpts()
     try:
         configure(conf, sys.argv[1:] if argv is None else argv)

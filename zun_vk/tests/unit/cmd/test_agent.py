@@ -35,7 +35,8 @@ class AgentProgramTestCase(base.BaseTestCase):
         self.kube = self.useFixture(api.ApiFixture(threading.RLock()))
         self.kube.conf(api.kubeconfig(server=self.kube.api.url))
         self.kubeconfig = f'{self.kube.directory}/kubeconfig'
-        for name in ('logging.setup', 'service.launch',
+        for name in ('limits.raise_descriptors', 'logging.setup',
+                     'service.launch',
                      'gmr.TextGuruMeditation.setup_autorun'):
             self.useFixture(fixtures.MockPatch(
                 f'zun_vk.cmd.agent.{name}', autospec=True))
@@ -90,6 +91,7 @@ class AgentProgramTestCase(base.BaseTestCase):
             http.Response(200, {'metadata': {'uid': 'u'}}))
         self.assertEqual(0, self._main())
         self.assertEqual(1, agent.service.launch.call_count)
+        agent.limits.raise_descriptors.assert_called_once_with()
 
     def test_values_that_make_no_sense_are_named(self):
         self._fails('capacity_interval', node={'capacity_interval': 'often'})
