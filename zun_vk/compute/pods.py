@@ -20,8 +20,10 @@ inbox.
 import collections
 from collections.abc import Callable
 from collections.abc import Iterable
+import dataclasses
 import threading
 import time
+import typing
 
 from oslo_log import log as logging
 
@@ -95,6 +97,7 @@ class Pods:
             known = self._pods.get(capsule.uid)
             deleted = capsule.uuid in self._deleted
         if known is not None and known.capsule.uuid == capsule.uuid:
+            self._complete(known, capsule.vif)
             return
         if deleted:
             # Zun said so before it was deleted, and is heard after.
@@ -120,6 +123,22 @@ class Pods:
                 'zun-vk-compute', f'the pod cannot be recorded: '
                 f'{error.strerror}') from None
         self._add(pod)
+
+    def _complete(self, pod: pod_module.Pod,
+                  vif: dict[str, typing.Any]) -> None:
+        """Have the VIF of a pod that was recorded without one.
+
+        An older service did not know it, or an older zun-compute did not
+        tell it. Its next sandbox could not be plugged.
+        """
+        if pod.capsule.vif or not vif:
+            return
+
+        def note(pod: pod_module.Pod) -> None:
+            pod.capsule = dataclasses.replace(pod.capsule, vif=vif)
+            self.save(pod)
+
+        self._note(pod, note)
 
     def delete(self, uuid: str, grace: float | None) -> bool:
         """Have a capsule end and go.

@@ -69,6 +69,20 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.run_capsule()
         self.assertIs(pod, self.pods.get('uid-1'))
 
+    def test_a_record_without_an_interface_is_completed(self):
+        # Of before an upgrade of this service, or of zun-compute.
+        self.run_capsule()
+        self.run_capsule(vif={'a': 1})
+        self.look()
+        self.assertEqual({'a': 1}, self.pods.get('uid-1').capsule.vif)
+        again = self.made()
+        again.restore()
+        self.assertEqual({'a': 1}, again.get('uid-1').capsule.vif)
+        self.run_capsule()
+        self.run_capsule(vif={'b': 2})
+        self.look()
+        self.assertEqual({'a': 1}, self.pods.get('uid-1').capsule.vif)
+
     def test_a_second_capsule_of_a_pod_waits_until_the_first_is_gone(self):
         self.run_capsule()
         self.assertRaises(exceptions.Unavailable, self.run_capsule,
