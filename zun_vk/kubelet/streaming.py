@@ -34,6 +34,9 @@ _RUN_SECONDS = 150.0
 _RUN_BYTES = 16 * 1024 ** 2 + 4096
 _PASSED = ('upgrade', 'connection', 'x-stream-protocol-version')
 _WEBSOCKET = 'sec-websocket-'
+_PROTOCOLS = 'sec-websocket-protocol'
+# Kubernetes: authentication/request/websocket, and a token in base64.
+_TOKEN = 'base64url.bearer.authorization.k8s.io.'  # noqa: S105
 
 
 def exec(services: context.Services, exchange: context.Exchange,
@@ -219,9 +222,20 @@ def _head(exchange: context.Exchange) -> Iterator[bytes]:
     yield f'{method} / HTTP/1.1\r\n'.encode()
     for name, value in exchange.headers.items():
         lower = name.lower()
-        if lower in _PASSED or lower.startswith(_WEBSOCKET):
+        if lower == _PROTOCOLS:
+            value = _without_token(value)
+        if value and (lower in _PASSED or lower.startswith(_WEBSOCKET)):
             yield f'{name}: {value}\r\n'.encode('latin-1', 'replace')
     yield b'Content-Length: 0\r\n\r\n'
+
+
+def _without_token(protocols: str) -> str:
+    """Return the subprotocols of a WebSocket that are such.
+
+    Browsers cannot send a token but as one of them.
+    """
+    return ', '.join(each for each in map(str.strip, protocols.split(','))
+                     if not each.startswith(_TOKEN))
 
 
 def _ran(stream: tls.Stream, exchange: context.Exchange

@@ -151,6 +151,24 @@ class UpgradedTestCase(StreamingTestCase):
         client.close()
         done.result(20)
 
+    def test_a_token_among_subprotocols_stays_here(self):
+        token = 'base64url.bearer.authorization.k8s.io.c2VjcmV0'
+        for given, passed in (
+                (f'v5.channel.k8s.io,{token}, v4.channel.k8s.io',
+                 ['Sec-WebSocket-Protocol: v5.channel.k8s.io, '
+                  'v4.channel.k8s.io']),
+                (token, [])):
+            with self.subTest(given=given):
+                client, _exchange, done = self.begin(
+                    streaming.port_forward, PARTS[:2], {'port': ['80']},
+                    WEBSOCKET | {'Sec-WebSocket-Protocol': given}, 'GET')
+                connections.talk(client, ends=False, most=len(SWITCHED))
+                lines = self.host.echo.heads[-1].split('\r\n')
+                self.assertEqual(passed, [
+                    line for line in lines if 'Protocol' in line])
+                client.close()
+                done.result(20)
+
     def test_a_terminal_has_one_output(self):
         client, _exchange, done = self.begin(
             streaming.attach, PARTS, {'output': ['1'], 'error': ['1'],
