@@ -170,7 +170,8 @@ def _configure(made: vif_module.Interface, name: str) -> None:
                       family=socket.AF_INET6 if six else socket.AF_INET,
                       **({'flags': _NO_DUPLICATES} if six else {}))
         for route in made.routes:
-            link.route('replace', dst=route.target, gateway=route.gateway)
+            link.route('replace', dst=route.target, gateway=route.gateway,
+                       oif=index)
         for gateway in made.gateways:
             link.route('replace', dst='::/0' if ':' in gateway
-                       else '0.0.0.0/0', gateway=gateway)
+                       else '0.0.0.0/0', gateway=gateway, oif=index)

@@ -104,6 +104,15 @@ class BindingTestCase(oslotest.base.BaseTestCase):
                       self.within('-6', 'route'))
         self.assertTrue(self.is_plugged())
 
+    def test_a_gateway_may_have_an_address_of_the_link_alone(self):
+        # As routers of IPv6 that Neutron did not make have.
+        self.vif['versioned_object.data']['network'][
+            'versioned_object.data']['subnets'] = several(
+                'SubnetList', subnet('fd09::/64', 'fd09::7', 'fe80::1'))
+        self.plug()
+        self.assertIn('default via fe80::1 dev eth0',
+                      self.within('-6', 'route'))
+
     def test_plugging_again_is_no_error(self):
         self.plug()
         self.plug()
