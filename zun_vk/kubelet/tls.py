@@ -46,6 +46,8 @@ class Contexts:
         self._pair: tuple[str, str] | None = None
         self._context: ssl.SSLContext | None = None
         self._version: _Version = ()
+        # Of what could not be used, and was said.
+        self._failed: _Version | None = None
         self._look_at = float('-inf')
 
     def use(self, cert_file: str, key_file: str = '') -> None:
@@ -77,8 +79,12 @@ class Contexts:
         try:
             self._context = make(cert_file, key_file, self._client_ca_file)
         except exceptions.ConfigError as error:
-            LOG.error('The kubelet API goes on as before: %s', error)
-        self._version = version
+            # Tried again: whoever may read it now may change without it.
+            if version != self._failed:
+                LOG.error('The kubelet API goes on as before: %s', error)
+            self._failed = version
+        else:
+            self._version, self._failed = version, None
 
 
 def check(conf: cfg.ConfigOpts) -> None:

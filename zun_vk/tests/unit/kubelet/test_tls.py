@@ -13,6 +13,7 @@
 
 import pathlib
 import ssl
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -77,6 +78,20 @@ class TestContexts(TlsTestCase):
         self.assertIs(first, contexts.current())
         self.write('pair', both)
         self.assertIsNot(first, contexts.current())
+
+    def test_one_that_could_not_be_read_is_tried_again(self):
+        # A key that its writer gives to the agent's user a moment later.
+        contexts = tls.Contexts()
+        contexts.use(*map(str, self.pair))
+        with mock.patch.object(
+                ssl.SSLContext, 'load_cert_chain', autospec=True,
+                side_effect=PermissionError(13, 'Permission denied')), \
+                mock.patch.object(tls, 'LOG', autospec=True) as log:
+            for _ in range(3):
+                self.assertIsNone(contexts.current())
+        self.assertEqual(1, log.error.call_count)
+
+        self.assertIsNotNone(contexts.current())
 
     def test_clients_are_asked_for_a_certificate_where_it_can_be_verified(
             self):
