@@ -27,6 +27,7 @@ import time
 from oslo_log import log as logging
 
 from zun_vk import relay
+from zun_vk import tls as tcp
 from zun_vk.kubelet import exchange as exchange_module
 from zun_vk.kubelet import requests
 from zun_vk.kubelet import tls
@@ -113,8 +114,7 @@ class Connection:
             self._sock.sendall(_NO_CERTIFICATE)
             _finish(self._sock)
             return None
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tcp.tune(self._sock)
         self._sock.settimeout(HEAD_SECONDS)
         with self._lock:
             self._sock = secured = made.wrap_socket(

@@ -12,6 +12,7 @@
 """The server of the kubelet's API, over real connections."""
 
 import contextlib
+import os
 import pathlib
 import socket
 import ssl
@@ -71,6 +72,24 @@ class TestRequests(ServerTestCase):
             self.assertEqual((200, b'ok'), served.answer(sock))
 
         self.assertEqual(1, len(threads()))
+
+    def test_a_client_that_vanished_is_found_out_soon(self):
+        # Its streams would go on, and what they run, for two hours.
+        seconds = []
+
+        def serve(exchange):
+            with socket.socket(fileno=os.dup(exchange.fileno())) as sock:
+                seconds.extend(sock.getsockopt(level, name) for level, name
+                               in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                                   (socket.IPPROTO_TCP,
+                                    socket.TCP_KEEPIDLE)))
+            exchange.send(200)
+
+        sock = self.useFixture(served.Served(serve)).connect()
+        sock.sendall(served.GET)
+        served.answer(sock)
+
+        self.assertEqual([1, 30], seconds)
 
     def test_requests_that_come_at_once_are_served_in_turn(self):
         sock = self.api.connect()
