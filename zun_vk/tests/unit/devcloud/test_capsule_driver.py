@@ -89,8 +89,9 @@ class CapsuleDriverTestCase(base.TestCase):
         self.assertIn('/containerd-two/',
                       parser['compute']['runtime_endpoint'])
         self.assertLessEqual(
-            {'containerd-two', 'zun-cni-daemon-two', 'zun-vk-compute-two'},
+            {'containerd-two', 'zun-vk-compute-two'},
             set(found['zun-compute-two'].after))
+        self.assertNotIn('zun-cni-daemon-two', found)
 
     def test_a_host_with_a_driver_of_its_own_has_what_that_needs(self):
         hosts.add(self.where, 'three', driver='docker')

@@ -21,6 +21,7 @@ from unittest import mock
 from devcloud import capsule_driver
 from devcloud import containerd
 from devcloud import errors
+from devcloud import worker
 from devcloud import zun_cni
 from zun_vk.tests.unit.devcloud import base
 
@@ -137,9 +138,10 @@ class ZunCniTestCase(base.TestCase):
         self.assertEqual('/zun.conf', read['zun_conf'])
         self.assertEqual('zun-cni', read['type'])
 
-    def test_our_plugin_is_told_its_hosts_daemon(self):
+    def test_our_plugin_is_told_its_hosts_socket(self):
         read = self._read('zun_vk')
-        self.assertTrue(read['daemon'].startswith(zun_cni.address('a')))
+        self.assertEqual(str(worker.state(self.where, 'a') / 'cni.sock'),
+                         read['socket'])
         self.assertEqual('zun-vk-cni', read['type'])
 
     def test_containerd_finds_the_plugins_it_runs(self):
