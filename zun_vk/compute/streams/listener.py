@@ -41,6 +41,7 @@ _MOST_NEW = 128
 _BACKLOG = 128
 # For the handshake and the greeting together.
 _GREETING_SECONDS = 10.0
+_EXHAUSTED_SECONDS = 0.1
 
 
 class Refused(Exception):
@@ -129,9 +130,7 @@ class Listener:
         except BlockingIOError:
             return
         except OSError as error:
-            # No descriptors left, for one: the pause is what it takes.
-            LOG.error('A connection cannot be accepted: %s', error.strerror)
-            select.select([self._stop], [], [], 0.1)
+            self._pause(error.strerror)
             return
         self._make_room(connection)
         thread = threading.Thread(
@@ -139,7 +138,12 @@ class Listener:
             name=f'stream:{peer[0]}')
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._forget(connection, thread)
+            connection.close()
+            self._pause(str(error))
 
     def _make_room(self, connection: socket.socket) -> None:
         """Cut off the oldest that has shown no token, where there are many.
@@ -163,9 +167,23 @@ class Listener:
             metrics.CRASHES.labels('stream').inc()
             LOG.exception('A stream failed')
         finally:
-            with self._lock:
-                self._new.pop(connection, None)
-                self._threads.discard(threading.current_thread())
+            self._forget(connection, threading.current_thread())
+
+    def _forget(self, connection: socket.socket,
+                thread: threading.Thread) -> None:
+        with self._lock:
+            self._new.pop(connection, None)
+            self._threads.discard(thread)
+
+    def _pause(self, words: str | None) -> None:
+        """Leave those that wait where they are, while there is no room.
+
+        No descriptors are left, for one, or no threads.
+        """
+        LOG.error('A connection cannot be accepted: %s', words)
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        poll.poll(_EXHAUSTED_SECONDS * 1000)
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
         try:

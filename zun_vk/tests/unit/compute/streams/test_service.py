@@ -263,6 +263,14 @@ class StreamsTestCase(HostTestCase):
         wait.wait_for(lambda: self.listener.connections() <= 4,
                       'the others to be cut off')
 
+    def test_without_a_thread_a_connection_is_closed_and_forgotten(self):
+        with mock.patch.object(
+                threading.Thread, 'start', autospec=True,
+                side_effect=RuntimeError("can't start new thread")):
+            self.assertEqual(b'', self.plain().recv(1))
+        self.ended()
+        self.greeted(EXEC)
+
     def test_no_token_and_no_command_is_logged(self):
         logged = self.useFixture(fixtures.FakeLogger())
         opened = self.host.opened(EXEC)
