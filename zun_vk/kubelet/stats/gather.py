@@ -17,7 +17,9 @@ alone: they are absent, and the answer says that something is missing.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import threading
 import time
@@ -93,6 +95,9 @@ class Gatherer:
         self._kept: dict[str, tuple[float, Gathered]] = {}
         self._silent: frozenset[str] = frozenset()
         self._cpu = totals.CpuCounter()
+        # Kinds and hosts whose question has no end yet: a bus that is down
+        # may keep it, and its thread, whatever the time.
+        self._open: set[tuple[str, str]] = set()
 
     def of(self, services: context.Services, kind: str) -> Gathered:
         """Return the figures, gathered now or shared with who just asked.
@@ -132,17 +137,22 @@ class Gatherer:
         with self._changed:
             # Asked last: they must not keep others waiting.
             late = self._silent
-        hosts = sorted(pods.hosts(), key=lambda host: (host in late, host))
+            stuck = {host for what, host in self._open if what == kind}
+        hosts = pods.hosts()
 
         def ask(host: str, seconds: float) -> list[stats.Pod]:
             # A host is believed about the pods that are on it. It may take
             # a question to Zun to know that: a part of the host's time.
-            return [each for each in asking.told(
-                        bus, host, services.node, kind, seconds)
-                    if each.uid in by_uid and pods.host_of(each.uid) == host]
+            with self._opened(kind, host):
+                return [each for each in asking.told(
+                            bus, host, services.node, kind, seconds)
+                        if each.uid in by_uid
+                        and pods.host_of(each.uid) == host]
 
-        told = asking.ask_all(services.node, hosts, ask, self._patience,
-                              self._clock)
+        told = asking.ask_all(
+            services.node,
+            sorted(hosts - stuck, key=lambda host: (host in late, host)),
+            ask, self._patience, self._clock)
         figures = tuple(
             Figures(by_uid[each.uid], each)
             for _, found in sorted(told.items()) for each in found)
@@ -154,6 +164,16 @@ class Gatherer:
                 self._cpu.take([each.stats for each in figures], at)
             total = self._cpu.total
         return Gathered(at, self._since, total, figures, silent)
+
+    @contextlib.contextmanager
+    def _opened(self, kind: str, host: str) -> Iterator[None]:
+        with self._changed:
+            self._open.add((kind, host))
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open.discard((kind, host))
 
 
 class _Gatherers:

@@ -86,6 +86,27 @@ class GathererTestCase(oslotest.base.BaseTestCase):
             lambda _, topic, host: stuck(topic, host)))
         self.assertEqual(['b'], self.uids(self.of()))
 
+    def test_a_bus_that_is_down_does_not_pile_up_threads(self):
+        held = threading.Event()
+        self.addCleanup(held.set)
+        self.pods.host_of = lambda uid: held.wait(30)
+        gatherer = gather.Gatherer(0.2)
+        self.useFixture(fixtures.MockPatchObject(gather, '_SHARED', 0))
+
+        def threads():
+            return [each for each in threading.enumerate()
+                    if each.name.startswith('stats-')]
+
+        for _ in range(3):
+            found = gatherer.of(self.services, stats.USAGE)
+            self.assertEqual({'one', 'two'}, found.silent)
+            self.assertEqual(2, len(threads()))
+        held.set()
+        wait.wait_for(lambda: not threads(), 'no thread left')
+        self.pods.host_of = self.pods.on.get
+        self.assertEqual(['a', 'b'], self.uids(
+            gatherer.of(self.services, stats.USAGE)))
+
     def test_nobody_waits_for_who_has_to_say_where_a_pod_is(self):
         held = threading.Event()
         self.addCleanup(held.set)
