@@ -16,11 +16,14 @@ nothing is sent before the host has shown the certificate that the bus named,
 and then its token comes first. Whatever fails becomes an answer in time.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent import futures
 import functools
 import select
 import socket
 import ssl
+import threading
 import time
 import typing
 
@@ -36,6 +39,8 @@ OPEN_SECONDS = 10.0
 # Of these, for the answer over the bus; a host needs some for its runtime.
 _BUS_SHARE = 0.85
 _PIECE = 128 * 1024
+# Calls over the bus under way, of all nodes: each has a thread.
+_CALLS = threading.BoundedSemaphore(512)
 
 
 def open_stream(bus: bus_module.Bus, host: str,
@@ -67,11 +72,11 @@ def open_stream(bus: bus_module.Bus, host: str,
 
 def _opened(bus: bus_module.Bus, host: str, request: streams.StreamRequest,
             seconds: float) -> streams.Opened:
+    peer = bus.peer(bus_module.COMPUTE, host)
     try:
-        reply = streams.reply_from_wire(bus.peer(
-            bus_module.COMPUTE, host).call(
-                'open_stream', seconds, request=request.to_wire()))
-    except exceptions.Unreachable:
+        reply = streams.reply_from_wire(_in_time(lambda: peer.call(
+            'open_stream', seconds, request=request.to_wire()), seconds))
+    except (exceptions.Unreachable, TimeoutError):
         raise context.Refused(
             504, f'host {host} of the pod does not answer') from None
     except (exceptions.RemoteError, fields.Malformed):
@@ -80,6 +85,36 @@ def _opened(bus: bus_module.Bus, host: str, request: streams.StreamRequest,
     if isinstance(reply, streams.Declined):
         raise context.Refused(reply.status, reply.words)
     return reply
+
+
+def _in_time(call: Callable[[], dict], seconds: float) -> dict:
+    """Return what a call over the bus returns, or raise what it raises.
+
+    In a thread of its own: while the bus is down, oslo.messaging may wait for
+    it whatever the time-out (its queue for replies).
+
+    :raises TimeoutError: it takes longer
+    :raises Refused: too many take longer
+    """
+    turns = _CALLS
+    if not turns.acquire(blocking=False):
+        raise context.Refused(503, 'too many streams are being opened')
+    answer: futures.Future[dict] = futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(call())
+        except Exception as error:  # the top of a thread
+            answer.set_exception(error)
+        finally:
+            turns.release()
+
+    try:
+        threading.Thread(target=ask, daemon=True, name='open-stream').start()
+    except RuntimeError:
+        turns.release()
+        raise
+    return answer.result(seconds)
 
 
 def _accepted(connection: socket.socket, opened: streams.Opened,

@@ -90,6 +90,30 @@ class OpenStreamTestCase(base.BaseTestCase):
         self.assertEqual(504, self.refused(
             exceptions.Unreachable('bus', 'x')).status)
 
+    def test_a_bus_that_does_not_keep_the_time_is_504_in_time(self):
+        # oslo.messaging, which was never connected, waits for ever.
+        held = threading.Event()
+        self.addCleanup(held.set)
+        bus = FakeBus({})
+        bus.call = lambda *_arguments, **_named: held.wait(30)
+        started = time.monotonic()
+        refused = self.assertRaises(
+            context.Refused, hoststream.open_stream, bus, 'host-1', EXEC, 0.3)
+        self.assertEqual(504, refused.status)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_calls_that_take_no_end_are_bounded(self):
+        self.useFixture(fixtures.MockPatchObject(
+            hoststream, '_CALLS', threading.BoundedSemaphore(1)))
+        held = threading.Event()
+        self.addCleanup(held.set)
+        bus = FakeBus({})
+        bus.call = lambda *_arguments, **_named: held.wait(30)
+        statuses = [self.assertRaises(
+            context.Refused, hoststream.open_stream, bus, 'host-1', EXEC, 0.1
+        ).status for _ in range(2)]
+        self.assertEqual([504, 503], statuses)
+
     def test_a_host_that_fails_is_502(self):
         for answer in (exceptions.Unavailable('bus', 'x'), {}, {'port': 1}):
             self.assertEqual(502, self.refused(answer).status)
