@@ -124,6 +124,9 @@ def make(cert_file: str, key_file: str,
         _load('[kubelet_api] client_ca_file', context.load_verify_locations,
               client_ca_file)
         context.verify_mode = ssl.CERT_OPTIONAL
+        # As for a kubelet every one of them is an anchor: an authority of a
+        # cluster may itself be signed by another, which is not in the file.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

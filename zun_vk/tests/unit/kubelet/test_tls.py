@@ -11,6 +11,7 @@
 # under the License.
 """Files of certificates that are missing, bad, or change."""
 
+import contextlib
 import pathlib
 import ssl
 from unittest import mock
@@ -101,6 +102,48 @@ class TestContexts(TlsTestCase):
         self.assertEqual(
             ssl.CERT_OPTIONAL,
             tls.make(*pair, str(self.authority.certificate)).verify_mode)
+
+
+class TestClients(TlsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        folder = self.folder / 'inner'
+        folder.mkdir()
+        self.inner = pki.Authority(folder, 'inner-ca')
+
+    def believed(self, client, *authorities):
+        """Return the certificate of a client that is believed."""
+        ca = self.write('ca', b''.join(
+            one.read_bytes() for one in authorities))
+        ours = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        ours.check_hostname, ours.verify_mode = False, ssl.CERT_NONE
+        ours.load_cert_chain(*client)
+        theirs = tls.make(*map(str, self.pair), ca)
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ends = (ours.wrap_bio(back, there),
+                theirs.wrap_bio(there, back, server_side=True))
+        for _ in range(5):
+            for end in ends:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+        return ends[1].getpeercert(binary_form=True)
+
+    def test_one_of_an_authority_that_another_signed_is_believed(self):
+        # Of a cluster whose ca.crt is not its own root.
+        signed = self.folder / 'signed.crt'
+        signed.write_bytes(self.authority.certify(self.inner))
+        client = self.inner.issue('c', 'kube-apiserver')
+
+        self.assertTrue(self.believed(client, signed))
+        self.assertTrue(self.believed(client, signed,
+                                      self.authority.certificate))
+
+    def test_one_of_another_authority_is_not(self):
+        client = self.inner.issue('c', 'kube-apiserver')
+
+        self.assertRaises(ssl.SSLError, self.believed, client,
+                          self.authority.certificate)
 
 
 class TestCheck(TlsTestCase):
