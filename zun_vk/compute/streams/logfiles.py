@@ -235,6 +235,15 @@ class Chain:
             found.append(current)
         return found
 
+    def leave(self) -> None:
+        """Close all segments but the last.
+
+        Where they are deleted meanwhile, they take no disk any more.
+        """
+        for segment in self.segments[:-1]:
+            segment.close()
+        del self.segments[:-1]
+
     def has_next(self) -> bool:
         """Tell whether the runtime went on with another file."""
         if self._next is None:

@@ -95,6 +95,7 @@ class LogStream:
     def _follow(self, chain: logfiles.Chain, copy: '_Copy',
                 sink: sink_module.Sink) -> None:
         """Write what is there and what comes, until the container ended."""
+        chain.leave()
         look, pause, found_at = _Look(sink), _SOON, None
         while not copy.done:
             # Before it is read: what it said until then is there.

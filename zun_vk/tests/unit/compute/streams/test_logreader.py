@@ -295,6 +295,26 @@ class FollowTestCase(base.BaseTestCase):
             shown = self._follow(container, [steps, [], []])
             self.assertEqual(b'one\n2\n3\n4\n', shown)
 
+    def test_files_that_were_read_are_let_go(self):
+        # A follower of days would keep the disk of all that was deleted.
+        with _container() as container:
+            for each in range(5):
+                container.say(b'%d' % each)
+                container.rotate()
+            sink = speaker.Sink()
+            before, during = len(os.listdir('/proc/self/fd')), []
+
+            def wait(look: object, seconds: float) -> bool:
+                during.append(len(os.listdir('/proc/self/fd')))
+                return True
+
+            with mock.patch.object(logreader._Look, 'gone_within', wait):
+                logreader.LogStream(
+                    container.open_directory,
+                    streams.LogOptions(follow=True), lambda: True)(sink)
+            # The directory, and what is written now.
+            self.assertEqual(before + 2, during[0])
+
     def test_a_log_that_could_not_be_rotated_is_not_told_twice(self):
         with _container() as container:
             container.say(b'one')
