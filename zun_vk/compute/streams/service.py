@@ -81,6 +81,10 @@ class Streams:
 
         :raises ConfigError: one of them cannot be had
         """
+        if not _is_of_one_host(self._address):
+            raise exceptions.ConfigError(
+                '[compute] stream_address',
+                f'{self._address} is no IP address of this host')
         self._certificate.open()
         try:
             self._listener.open()
@@ -136,6 +140,14 @@ def _own_address() -> str:
                     'machines reach its pods only once [compute] '
                     'stream_address says where')
     return address
+
+
+def _is_of_one_host(address: str) -> bool:
+    """Tell whether agents can connect to what they are told."""
+    try:
+        return not ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        return False
 
 
 def _writing(write: sink_module.Writer) -> runtime_module.Serve:

@@ -130,6 +130,14 @@ class OpenedTestCase(HostTestCase):
     def test_a_kind_that_nobody_serves_is_declined(self):
         self.assertEqual(501, self.host.opened(LOGS).status)
 
+    def test_what_agents_cannot_connect_to_is_a_wrong_option(self):
+        for address in ('0.0.0.0', '::', 'localhost'):  # noqa: S104
+            with self.subTest(address=address), mock.patch.object(
+                    self.host.streams, '_address', address):
+                error = self.assertRaises(exceptions.ConfigError,
+                                          self.host.streams.open)
+                self.assertIn('stream_address', str(error))
+
     def test_a_port_in_use_is_a_wrong_option(self):
         streams_ = self.host.streams
         streams_._listener._port = self.listener.port
