@@ -31,8 +31,8 @@ _MAX_INTERFACES = 64
 _MAX_VOLUMES = 1024
 _MAX_PROBED = 3 * 3 * MAX_CONTAINERS
 _MAX_TEXT = 4096
-# What readers of Kubernetes' own answers can hold.
-_MAX_AMOUNT = 2 ** 64 - 1
+#: What readers of Kubernetes' own answers can hold.
+MAX_AMOUNT = 2 ** 64 - 1
 # The end of the year 9999, the last that can be written.
 _MAX_TIME = 253402300799.0
 
@@ -266,7 +266,7 @@ def _amount(wire: dict, name: str) -> int | None:
     if wire.get(name) is None:
         return None
     found = fields.integer(wire, name)
-    if found > _MAX_AMOUNT:
+    if found > MAX_AMOUNT:
         raise fields.Malformed(f'{name} is beyond 64 bits')
     return found
 

@@ -144,10 +144,10 @@ class Gatherer:
             # A host is believed about the pods that are on it. It may take
             # a question to Zun to know that: a part of the host's time.
             with self._opened(kind, host):
-                return [each for each in asking.told(
-                            bus, host, services.node, kind, seconds)
-                        if each.uid in by_uid
-                        and pods.host_of(each.uid) == host]
+                found = {each.uid: each for each in asking.told(
+                    bus, host, services.node, kind, seconds)}
+                return [each for uid, each in found.items()
+                        if uid in by_uid and pods.host_of(uid) == host]
 
         told = asking.ask_all(
             services.node,

@@ -77,9 +77,15 @@ def added(parts: Sequence[_Kind | None]) -> _Kind | None:
 
 
 def _sum(amounts: Sequence[int | None]) -> int | None:
-    """Return a sum; None where a part of it is not known."""
+    """Return a sum; None where a part of it is not known.
+
+    One number that no reader can hold would cost it the whole answer: a host
+    that lies must not be able to do that.
+    """
     known = [amount for amount in amounts if amount is not None]
-    return sum(known) if len(known) == len(amounts) else None
+    if len(known) < len(amounts):
+        return None
+    return min(sum(known), stats.MAX_AMOUNT)
 
 
 class CpuCounter:
@@ -116,4 +122,5 @@ class CpuCounter:
                 self.total += now[each.id] - before
             elif self._at is None or each.started_at >= self._at:
                 self.total += each.cpu.total
+        self.total = min(self.total, stats.MAX_AMOUNT)
         self._last, self._at = now, at

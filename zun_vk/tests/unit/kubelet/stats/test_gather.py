@@ -140,6 +140,11 @@ class GathererTestCase(oslotest.base.BaseTestCase):
         self.assertEqual(['a', 'b'], self.uids(self.of()))
         self.assertEqual(2 * fakes.NANO, self.of().cpu_total)
 
+    def test_a_pod_that_is_told_twice_is_there_once(self):
+        # Else no reader of metrics takes any of the node's.
+        self.hosts.told['one'] *= 2
+        self.assertEqual(['a', 'b'], self.uids(self.of()))
+
     def test_what_is_no_message_is_dropped_alone(self):
         self.hosts.told['one'].append({'uid': 7})
         self.hosts.told['two'] = [7]

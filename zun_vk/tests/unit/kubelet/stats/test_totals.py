@@ -30,6 +30,11 @@ class AddedTestCase(oslotest.base.BaseTestCase):
         self.assertEqual(stats.Cpu(9.0, 3, None), totals.added(
             [stats.Cpu(9.0, 1, 10), stats.Cpu(5.0, 2)]))
 
+    def test_a_sum_is_never_more_than_its_readers_can_hold(self):
+        most = stats.MAX_AMOUNT
+        self.assertEqual(most, totals.added(
+            [stats.Cpu(1.0, most), stats.Cpu(1.0, most)]).total)
+
     def test_nothing_has_no_sum(self):
         self.assertIsNone(totals.added([None]))
         self.assertIsNone(totals.added([]))
@@ -79,6 +84,12 @@ class CpuCounterTestCase(oslotest.base.BaseTestCase):
             100, hosts.measured('a', 10), hosts.measured('b', 2)))
         self.assertEqual(13, self.take(110, hosts.measured('b', 3)))
         self.assertEqual(13, self.take(120))
+
+    def test_it_never_passes_what_its_readers_can_hold(self):
+        most = stats.MAX_AMOUNT
+        self.take(100, hosts.measured('a', most // NANO),
+                  hosts.measured('b', most // NANO))
+        self.assertEqual(most, self.counter.total)
 
     def test_a_new_pod_counts_from_its_begin(self):
         self.take(100, hosts.measured('a', 10))
