@@ -9,8 +9,12 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import configparser
+import json
 import os
+import pathlib
 import subprocess
+import sys
 import uuid
 
 import oslotest.base
@@ -23,6 +27,17 @@ from zun_vk.tests.fixtures import root
 
 _NETWORK = '7f8e8d0c-8c1a-4b3a-9c52-0d2f3c1b7a01'
 _CAPSULE = '7f8e8d0c-8c1a-4b3a-9c52-0d2f3c1b7a09'
+
+
+_UNIT = pathlib.Path(__file__).parents[5] / (
+    'etc/systemd/zun-vk-compute.service')
+# In a process with fewer rights than the tests have.
+_PLUG = (
+    'import json, sys\n'
+    'from zun_vk.compute.network import binding\n'
+    'vif, capsule, namespace = sys.argv[1:]\n'
+    'plug = binding.Binding().plug\n'
+    'plug(json.loads(vif), capsule, "s1", "eth0", namespace)\n')
 
 
 def boxed(name, version='1.0', **content):
@@ -112,6 +127,18 @@ class BindingTestCase(oslotest.base.BaseTestCase):
         self.plug()
         self.assertIn('default via fe80::1 dev eth0',
                       self.within('-6', 'route'))
+
+    def test_the_unit_of_the_service_allows_it(self):
+        unit = configparser.ConfigParser(interpolation=None, strict=False)
+        unit.read(_UNIT)
+        kept = ''.join(
+            f',+{each.removeprefix("CAP_").lower()}' for each in
+            unit['Service']['CapabilityBoundingSet'].split())
+        subprocess.run(
+            ['setpriv', f'--bounding-set=-all{kept}', sys.executable, '-c',
+             _PLUG, json.dumps(self.vif), _CAPSULE, self.namespace],
+            check=True, capture_output=True, timeout=60)
+        self.assertTrue(self.is_plugged())
 
     def test_plugging_again_is_no_error(self):
         self.plug()
