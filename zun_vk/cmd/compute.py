@@ -80,6 +80,11 @@ def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
     logging.setup(conf, PROJECT)
     for option in options.OPTS:
         conf.compute[option.dest]
+    # os-vif's plugins take theirs, such as [os_vif_ovs] ovsdb_connection, from
+    # the global configuration.
+    cfg.CONF([], project=PROJECT, prog='zun-vk-compute',
+             default_config_files=conf.config_file,
+             default_config_dirs=conf.config_dir)
 
 
 if __name__ == '__main__':
