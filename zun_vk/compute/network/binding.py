@@ -17,6 +17,7 @@ zun-cni-daemon does; here it takes some hundredths of a second, for nothing
 is asked of a database and no process is begun.
 """
 
+from collections.abc import Callable
 import contextlib
 import errno
 import os
@@ -59,7 +60,8 @@ class Binding:
         os_vif.initialize()
 
     def plug(self, vif: dict, capsule: str, sandbox: str, name: str,
-             namespace: str) -> vif_module.Interface:
+             namespace: str, wanted: Callable[[], bool] = lambda: True
+             ) -> vif_module.Interface:
         """Have an interface in a network namespace; again is no error.
 
         :param vif: os-vif's VIF, as oslo.versionedobjects writes it
@@ -67,6 +69,7 @@ class Binding:
         :param sandbox: identity of the sandbox in the container runtime
         :param name: of the interface within
         :param namespace: path of the network namespace
+        :param wanted: tells whether somebody waits for it still
         :raises Unavailable: it could not be plugged
         :raises Malformed: the VIF is none
         """
@@ -75,6 +78,10 @@ class Binding:
             descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, descriptor)
             os_vif.plug(_object(vif), _instance(capsule))
+            if not wanted():
+                # That took too long. By now a later sandbox may have it.
+                raise exceptions.Unavailable(
+                    SERVICE, f'sandbox {sandbox} was given up')
             with pyroute2.IPRoute() as link:
                 _connect(link, made, sandbox, name, descriptor)
             netns.run_in(namespace, lambda: _configure(made, name))

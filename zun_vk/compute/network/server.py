@@ -17,8 +17,10 @@ goes out.
 """
 
 from collections.abc import Callable
+import contextlib
 import json
 import os
+import select
 import socket
 import socketserver
 import threading
@@ -97,7 +99,7 @@ class CniServer:
     def _answer(self, peer: socket.socket) -> None:
         peer.settimeout(_PATIENCE)
         try:
-            said, code = self._do(_read(peer)), 0
+            said, code = self._do(_read(peer), lambda: _waits(peer)), 0
         except exceptions.Unavailable as error:
             LOG.warning('A sandbox is not plugged: %s', error)
             said, code = cni.error(cni.TRY_AGAIN, str(error)), 1
@@ -110,9 +112,11 @@ class CniServer:
             # It went away before it had asked.
             return
         peer.settimeout(_PATIENCE)
-        peer.sendall(json.dumps({'output': said, 'code': code}).encode())
+        # Who gave it up needs no answer.
+        with contextlib.suppress(OSError):
+            peer.sendall(json.dumps({'output': said, 'code': code}).encode())
 
-    def _do(self, asked: dict) -> str:
+    def _do(self, asked: dict, waits: Callable[[], bool]) -> str:
         environ = {name: fields.text(asked, name, 4096) for name in (
             'CNI_COMMAND', 'CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME',
             'CNI_ARGS')}
@@ -128,7 +132,7 @@ class CniServer:
                 binding_module.SERVICE, f'capsule {capsule} has no network')
         made = self._binding.plug(vif, capsule, sandbox,
                                   environ['CNI_IFNAME'],
-                                  environ['CNI_NETNS'])
+                                  environ['CNI_NETNS'], waits)
         if not made.active:
             self._wait_active(capsule)
         return json.dumps(vif_module.result(made, environ))
@@ -143,6 +147,13 @@ def _read(peer: socket.socket) -> dict:
         if size > cni.MOST:
             raise ValueError('it is too long')
     return fields.whole(json.loads(b''.join(blocks)))
+
+
+def _waits(peer: socket.socket) -> bool:
+    """Tell whether the plugin is there; it says no more than it has said."""
+    poll = select.poll()
+    poll.register(peer, 0)
+    return not poll.poll(0)
 
 
 def _arguments(text: str) -> dict[str, str]:

@@ -145,6 +145,16 @@ class BindingTestCase(oslotest.base.BaseTestCase):
         self.plug()
         self.assertIn('inet 10.9.8.7/24', self.within('addr'))
 
+    def test_a_sandbox_that_was_given_up_takes_nothing_from_the_later(self):
+        # OVSDB was away for longer than the runtime waits.
+        self.plug('s2')
+        error = self.assertRaises(
+            exceptions.Unavailable, self.binding.plug, self.vif, _CAPSULE,
+            's1', 'eth0', self.namespace, lambda: False)
+        self.assertIn('s1', str(error))
+        self.assertTrue(self.is_plugged())
+        self.assertIn('inet 10.9.8.7/24', self.within('addr'))
+
     def test_a_sandbox_that_goes_leaves_nothing(self):
         self.plug()
         for _ in range(2):

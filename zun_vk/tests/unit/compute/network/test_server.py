@@ -66,8 +66,28 @@ class ServerTestCase(oslotest.base.BaseTestCase):
         self.assertEqual((0, '10.77.0.9/24'),
                          (code, answer['ips'][0]['address']))
         self.binding.plug.assert_called_once_with(
-            self.vif, 'cap-1', 'c1', 'eth0', '/run/netns/1')
+            self.vif, 'cap-1', 'c1', 'eth0', '/run/netns/1', mock.ANY)
         self.assertEqual([], self.waited)
+
+    def test_who_plugs_is_told_that_the_runtime_gave_up(self):
+        wanted, held, plugged = [], threading.Event(), threading.Event()
+        self.addCleanup(held.set)
+
+        def plug(vif, *_arguments):
+            waits = _arguments[-1]
+            wanted.append(waits())
+            plugged.set()
+            held.wait(10)
+            wanted.append(waits())
+            plugged.set()
+            return vif_module.interface(vif)
+        self.binding.plug.side_effect = plug
+        self.useFixture(fixtures.MockPatchObject(cni, 'SECONDS', 0.2))
+        self.ask()
+        plugged.clear()
+        held.set()
+        self.assertTrue(plugged.wait(10))
+        self.assertEqual([True, False], wanted)
 
     def test_a_port_that_is_not_active_yet_is_waited_for(self):
         self.vif = test_vif.described(active=False)
