@@ -36,6 +36,11 @@ CLOSED, BROKEN, IDLE, STOPPED = 'closed', 'broken', 'idle', 'stopped'
 
 _SMALL = 32 * 1024
 _LARGE = 256 * 1024
+# So many pieces, of at least so many bytes and within so many seconds each,
+# are worth a wait of those seconds before each of the next.
+_PIECES = 8
+_PIECE = 1024
+_PAUSE = 0.001
 # Of one direction in a row, before the other one is looked at.
 _ROUNDS = 8
 
@@ -349,6 +354,49 @@ class _Pipe:
         return True
 
 
+class _Trickle:
+    """Finds out whether much comes in small pieces.
+
+    Runtimes write 4 KiB at a time, and each piece costs what a large one
+    does: a moment's wait makes one of many. Only where data flow one way,
+    piece after piece: who asks and answers is not held up.
+    """
+
+    def __init__(self) -> None:
+        self._passed = [0, 0]
+        self._worth = False
+        # Since the last decision.
+        self._pieces = 0
+        self._moved = [0, 0]
+        self._since = 0.0
+
+    def goes_on(self, passed: list[int], now: float) -> bool:
+        """Tell whether it is worth a wait.
+
+        :param passed: bytes that each pipe has passed on so far
+        :param now: monotonic seconds
+        """
+        for way, before in enumerate(self._passed):
+            self._moved[way] += passed[way] - before
+        self._passed = passed
+        self._pieces += 1
+        if all(self._moved):
+            self._begin(now)
+            self._worth = False
+        elif self._pieces == _PIECES:
+            # After a wait there is more, later.
+            most, seconds = ((_LARGE // 2, 4 * _PAUSE) if self._worth
+                             else (_SMALL, _PAUSE))
+            self._worth = (
+                _PIECE <= sum(self._moved) / _PIECES < most
+                and now - self._since < seconds * _PIECES)
+            self._begin(now)
+        return self._worth
+
+    def _begin(self, now: float) -> None:
+        self._pieces, self._moved, self._since = 0, [0, 0], now
+
+
 class _Relay:
     """The loop, on one thread."""
 
@@ -361,6 +409,9 @@ class _Relay:
         self._drain = min(drain, idle)
         self._poll = select.poll()
         self._poll.register(stop, select.POLLIN)
+        # For a wait that nothing but the stop ends.
+        self._calm = select.poll()
+        self._calm.register(stop, select.POLLIN)
         self._masks: dict[int, int] = {}
         # Descriptors of sides that are over, of which nothing is wanted yet.
         self._over: set[int] = set()
@@ -368,12 +419,16 @@ class _Relay:
     def run(self) -> str:
         """Return why it ended; raise OSError where a side is broken."""
         before, last = -1, time.monotonic()
+        trickle = _Trickle()
         while not self._stop.is_set():
             again = [pipe.advance() for pipe in self._pipes]
             if all(pipe.ended and not pipe.writes for pipe in self._pipes):
                 return CLOSED
-            passed, now = sum(pipe.passed for pipe in self._pipes), (
+            each, now = [pipe.passed for pipe in self._pipes], (
                 time.monotonic())
+            passed = sum(each)
+            if trickle.goes_on(each, now):
+                self._calm.poll(_PAUSE * 1000)
             if passed != before:
                 before, last = passed, now
             left = last + self._patience() - now

@@ -272,6 +272,49 @@ class RelayTestCase(base.BaseTestCase):
             each.close()
 
 
+class TrickleTestCase(base.BaseTestCase):
+
+    def waits(self, moves, seconds=0.0001):
+        """Return after which of these moves it is worth a wait.
+
+        :param moves: bytes that each pipe passes on
+        :param seconds: between two of them
+        """
+        trickle, passed, now, found = relay._Trickle(), [0, 0], 5.0, []
+        for move in moves:
+            passed = [a + b for a, b in zip(passed, move, strict=True)]
+            now += seconds
+            found.append(trickle.goes_on(passed, now))
+        return found
+
+    def test_many_small_pieces_one_way_are_worth_a_wait(self):
+        for piece in ((4096, 0), (0, 4096)):
+            found = self.waits([piece] * 40)
+            self.assertEqual([True] * 24, found[16:])
+            self.assertFalse(any(found[:7]))
+
+    def test_what_came_in_a_wait_is_worth_another_unless_it_is_much(self):
+        for piece, worth in ((60000, True), (200000, False)):
+            found = self.waits([(4096, 0)] * 16 + [(piece, 0)] * 16)
+            self.assertEqual((piece, [worth] * 8), (piece, found[24:]))
+
+    def test_who_asks_is_answered_at_once_after_many_pieces(self):
+        found = self.waits([(4096, 0)] * 20 + [(0, 4096), (4096, 0)] * 4)
+        self.assertTrue(found[19])
+        self.assertFalse(any(found[21:]))
+
+    def test_nothing_else_is_held_up(self):
+        for what, moves, seconds in (
+                ('words', [(10, 0)] * 50, 0.0001),
+                ('large pieces', [(65536, 0)] * 50, 0.0001),
+                ('slow pieces', [(4096, 0)] * 50, 0.005),
+                ('both ways', [(4096, 4096)] * 50, 0.0001),
+                ('questions and answers', [(4096, 0), (0, 4096)] * 50,
+                 0.0001),
+                ('nothing', [(0, 0)] * 50, 0.0001)):
+            self.assertFalse(any(self.waits(moves, seconds)), what)
+
+
 class WakeupTestCase(base.BaseTestCase):
 
     def test_it_stays_set(self):
