@@ -40,6 +40,8 @@ _SHARE = 0.7
 _MORE_MS = 50.0
 _ECHOES = 200
 _EXECS = 10
+# Bytes: the port, which goes before the data of a connection.
+_NO_DATA = 2
 Open = Callable[[], channels.Channels]
 
 
@@ -171,8 +173,7 @@ class Rounds:
 
     def _forward(self, way: Way) -> float:
         with way.forward() as opened:
-            # Its first two bytes are the port.
-            return self._downloaded(opened, 0, self._size + 2)
+            return self._downloaded(opened, 0, self._size + _NO_DATA)
 
     def _stdin(self, way: Way) -> float:
         block = bytes(32 * 1024)
@@ -203,9 +204,11 @@ class Rounds:
 def _first_byte(open_stream: Open, channel: int) -> float:
     begun = time.monotonic()
     with open_stream() as opened:
-        while (found := opened.receive()) and found[0] != channel:
-            pass
-        return time.monotonic() - begun
+        while found := opened.receive():
+            # What comes before is empty, or says which port it is.
+            if found[0] == channel and len(found[1]) > _NO_DATA:
+                return time.monotonic() - begun
+    raise RuntimeError('the stream ended without a byte')
 
 
 def result(measured: dict[str, dict[str, float]], log_ms: float) -> dict:
