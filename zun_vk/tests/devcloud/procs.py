@@ -28,8 +28,8 @@ class Holds(typing.NamedTuple):
     descriptors: int
     children: int
 
-    def within(self, before: 'Holds', slack: int = 0) -> bool:
-        """Whether it has no more than before."""
+    def within(self, before: 'Holds', slack: int) -> bool:
+        """Whether it has no more than before, or so many more."""
         return all(now <= then + slack
                    for now, then in zip(self, before, strict=True))
 
@@ -41,6 +41,11 @@ def holds(pid: int) -> Holds:
     return Holds(len(os.listdir(folder / 'task')),
                  len(os.listdir(folder / 'fd')),
                  sum(len(_text(each).split()) for each in children))
+
+
+def command(pid: int) -> str:
+    """Return the name of what a process runs, '' where it has ended."""
+    return _text(_PROC / str(pid) / 'comm').strip()
 
 
 def memory(pid: int) -> int:
