@@ -24,6 +24,7 @@ import time
 
 from oslo_log import log as logging
 
+from zun_vk import exceptions
 from zun_vk import metrics
 from zun_vk import relay
 from zun_vk import tls
@@ -199,7 +200,7 @@ class Listener:
             return
         try:
             serve(stream, self._stop)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, exceptions.StreamRefused) as error:
             LOG.info('A stream to %s is broken: %s', peer, error)
 
     def _greeted(self, stream: tls.Stream,

@@ -321,6 +321,17 @@ class WriterTestCase(HostTestCase):
         self.assertRaises(OSError, stream.receive, 1, self.until)
         self.ended()
 
+    def test_a_log_that_went_after_its_token_was_given_is_no_crash(self):
+        def fail(to):
+            raise exceptions.StreamRefused(404, 'the log is gone')
+
+        with mock.patch.object(listener.LOG, 'exception',
+                               autospec=True) as crashed:
+            self.assertRaises(OSError, self.write(fail).receive, 1,
+                              self.until)
+            self.ended()
+        crashed.assert_not_called()
+
     def test_a_writer_learns_that_its_reader_has_gone(self):
         learnt = threading.Event()
 
