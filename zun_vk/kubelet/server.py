@@ -92,6 +92,9 @@ class Server:
         # Guards the connections, the oldest first; told when one ends.
         self._changed = threading.Condition()
         self._open: dict[connection_module.Connection, None] = {}
+        # Those that were cut off to make room and have not ended yet: they
+        # may wait for an API server that is slow to say whose a token is.
+        self._leaving: set[connection_module.Connection] = set()
         self._ended = False
         # Owned by run(): of the threads' names.
         self._number = 0
@@ -150,9 +153,10 @@ class Server:
                 stranger = min(
                     (each for each in self._open if not each.trusted),
                     key=lambda each: each.certified, default=None)
-                if stranger is None:
+                if stranger is None or len(self._leaving) >= self._limit:
                     return False
                 del self._open[stranger]
+                self._leaving.add(stranger)
                 self._turned_away('displaced', stranger.peer,
                                   'it gives way to a newer one')
                 stranger.cut()
@@ -163,6 +167,7 @@ class Server:
     def _forget(self, one: connection_module.Connection) -> None:
         with self._changed:
             self._open.pop(one, None)
+            self._leaving.discard(one)
             self._gauge.set(len(self._open))
             self._changed.notify_all()
 
@@ -180,8 +185,9 @@ class Server:
         for waiting_only in (True, False):
             self._cut(waiting_only)
             with self._changed:
-                if self._changed.wait_for(lambda: not self._open,
-                                          GRACE_SECONDS):
+                if self._changed.wait_for(
+                        lambda: not self._open and not self._leaving,
+                        GRACE_SECONDS):
                     self._ended = True
                     self._stop.close()
                     return

@@ -51,8 +51,12 @@ class ServerTestCase(base.BaseTestCase):
 
     def serve(self, exchange):
         self.exchanges.append(exchange)
+        self.hold()
         exchange.trusted()
         exchange.send(200, b'ok')
+
+    def hold(self):
+        """Wait, before anybody is known."""
 
     def patch(self, module, name, value):
         self.useFixture(fixtures.MockPatchObject(module, name, value))
@@ -336,6 +340,29 @@ class TestBound(ServerTestCase):
         for sock in known:
             sock.sendall(served.GET)
             self.assertEqual((200, b'ok'), served.answer(sock))
+
+    def test_strangers_that_wait_for_the_api_server_are_bounded(self):
+        # Each of them has a thread, cut off or not.
+        held = threading.Event()
+        self.addCleanup(held.set)
+        self.hold = lambda: held.wait(30)
+        waiting = []
+        for number in range(2 * self.LIMIT):
+            sock = self.api.connect()
+            sock.sendall(served.GET)
+            waiting.append(sock)
+            wait_for(lambda: len(self.exchanges) > number, 'the request')
+        before = refused('full')
+
+        self.assertEqual(b'', served.until_closed(self.api.dial())[0])
+
+        self.assertEqual(before + 1, refused('full'))
+        self.assertEqual(2 * self.LIMIT, len(threads()))
+        held.set()
+        for sock in waiting:
+            sock.close()
+        wait_for(lambda: not threads(), 'no thread left')
+        self.assertTrue(self.is_healthy())
 
     def test_there_is_room_again_when_one_ends(self):
         for _ in range(3 * self.LIMIT):
