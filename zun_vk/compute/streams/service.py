@@ -17,6 +17,7 @@ connects. What kinds of streams there are is registered here.
 
 from collections.abc import Callable
 import ipaddress
+import threading
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -38,6 +39,10 @@ from zun_vk.rpc import streams
 LOG = logging.getLogger(__name__)
 
 _STOP_PATIENCE = 5.0
+# Of the 64 threads that the bus has by default, and the seconds that another
+# one may wait for its turn.
+_AT_ONCE = 48
+_TURN_SECONDS = 1.0
 
 
 class Streams:
@@ -64,6 +69,8 @@ class Streams:
             options.run_root)
         self._tickets: tickets_module.Tickets[runtime_module.Serve] = (
             tickets_module.Tickets())
+        # A runtime that hangs must not take all threads of the bus.
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
         self._listener = listener_module.Listener(
             self._address, options.stream_port, self._certificate,
             self._tickets)
@@ -109,6 +116,9 @@ class Streams:
 
     def opened(self, message: object) -> streams.Opened | streams.Declined:
         """Answer one request of an agent."""
+        if not self._turns.acquire(timeout=_TURN_SECONDS):
+            return streams.Declined(
+                'too many streams are being opened on the host', 503)
         try:
             request = streams.from_wire(message)
             return self._opened(request)
@@ -116,6 +126,8 @@ class Streams:
             return streams.Declined(str(error), 400)
         except exceptions.StreamRefused as error:
             return streams.Declined(error.words, error.status)
+        finally:
+            self._turns.release()
 
     def _opened(self, request: streams.StreamRequest) -> streams.Opened:
         prepare = self._kinds.get(request.kind)

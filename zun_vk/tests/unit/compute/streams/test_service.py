@@ -22,6 +22,7 @@ from oslotest import base
 from zun_vk import exceptions
 from zun_vk import tls
 from zun_vk.compute.streams import listener
+from zun_vk.compute.streams import service
 from zun_vk.compute.streams import sink
 from zun_vk.rpc import streams
 from zun_vk.tests.fixtures import connections
@@ -123,6 +124,29 @@ class OpenedTestCase(HostTestCase):
     def test_a_runtime_that_serves_elsewhere_is_not_followed(self):
         self.host.runtime.stream_root = 'http://10.0.0.1:4000'
         self.assertEqual(500, self.host.opened(EXEC).status)
+
+    def test_a_runtime_that_hangs_takes_no_more_than_its_threads(self):
+        self.useFixture(fixtures.MockPatchObject(
+            self.host.streams, '_turns', threading.BoundedSemaphore(1)))
+        self.useFixture(fixtures.MockPatchObject(
+            service, '_TURN_SECONDS', 0.1))
+        held, asked = threading.Event(), threading.Event()
+
+        def hang(request):
+            asked.set()
+            held.wait(30)
+            raise exceptions.StreamRefused(404, 'no such')
+
+        self.host.streams.register(streams.LOGS, hang)
+        hung = threading.Thread(target=self.host.opened, args=(LOGS,))
+        hung.start()
+        self.addCleanup(hung.join)
+        self.addCleanup(held.set)
+        self.assertTrue(asked.wait(10))
+        self.assertEqual(503, self.host.opened(EXEC).status)
+        held.set()
+        hung.join()
+        self.assertIsInstance(self.host.opened(EXEC), streams.Opened)
 
     def test_what_is_no_request_is_declined(self):
         self.assertEqual(400, self.host.streams.opened({'kind': 1}).status)
