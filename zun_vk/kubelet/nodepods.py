@@ -21,6 +21,7 @@ from oslo_log import log as logging
 
 from zun_vk import exceptions
 from zun_vk.kube import reflector
+from zun_vk.kubelet import context
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import hosted
 from zun_vk.pods import status as pod_status
@@ -29,9 +30,14 @@ from zun_vk.pods.runtimes import base
 
 LOG = logging.getLogger(__name__)
 
+# For the first list of pods.
+_SYNC_SECONDS = 3.0
+
 
 class NodePods:
     """See context.Pods; safe to share by threads.
+
+    Whoever asks for pods is refused while they are not known.
 
     :param usable: returns Zun's hosts that can take pods of the node
     """
@@ -48,7 +54,7 @@ class NodePods:
         self._usable = usable
 
     def find(self, namespace: str, name: str, uid: str = '') -> dict | None:
-        for pod in self._mirror.snapshot().values():
+        for pod in self._known():
             metadata = pod['metadata']
             if (metadata.get('name') == name
                     and metadata.get('namespace') == namespace
@@ -57,7 +63,7 @@ class NodePods:
         return None
 
     def all(self) -> list[dict]:
-        return [self._newest(pod) for pod in self._mirror.snapshot().values()]
+        return [self._newest(pod) for pod in self._known()]
 
     def host_of(self, uid: str) -> str | None:
         capsules = self._runtime.of_pod(uid)
@@ -81,6 +87,14 @@ class NodePods:
 
     def all_hosts(self) -> set[str]:
         return self.hosts() | set(self._usable())
+
+    def _known(self) -> list[dict]:
+        # The API server finds this agent before it has listed the pods of a
+        # node that it has just taken: none of them is gone.
+        if not self._mirror.synced.wait(_SYNC_SECONDS):
+            raise context.Refused(
+                503, 'the pods of the node are not known yet')
+        return list(self._mirror.snapshot().values())
 
     def _newest(self, pod: dict) -> dict:
         """Return a pod with the newest of its statuses.

@@ -12,6 +12,7 @@
 """The pods of a node as its kubelet API sees them."""
 
 import json
+import threading
 from unittest import mock
 
 from oslotest import base
@@ -38,6 +39,8 @@ class NodePodsTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.mirror = mock.create_autospec(reflector.Reflector, instance=True)
+        self.mirror.synced = threading.Event()
+        self.mirror.synced.set()
         self.writer = mock.create_autospec(writer.StatusWriter, instance=True)
         self.writer.newest.side_effect = lambda pod: pod
         self.runtime = mock.create_autospec(
@@ -71,6 +74,18 @@ class TestNodePods(NodePodsTestCase):
         self.assertEqual(pod, self.pods.find('shop', 'web', 'u1'))
         self.assertIsNone(self.pods.find('shop', 'web', 'u2'))
         self.assertIsNone(self.pods.find('shop', 'none'))
+
+    def test_no_pod_is_gone_before_they_were_listed(self):
+        # Just after the node was taken over.
+        self.mirror.synced.clear()
+        self.show()
+        for ask in (lambda: self.pods.find('shop', 'web'), self.pods.all):
+            with mock.patch.object(nodepods, '_SYNC_SECONDS', 0.01):
+                refused = self.assertRaises(context.Refused, ask)
+            self.assertEqual(503, refused.status)
+
+        threading.Timer(0.1, self.mirror.synced.set).start()
+        self.assertEqual([], self.pods.all())
 
     def test_its_status_is_what_its_host_told_last(self):
         pod = strategies.pod(status={'phase': 'Pending'})
