@@ -15,6 +15,7 @@ import threading
 
 from zun_vk.tests.devcloud import agents
 from zun_vk.tests.devcloud import base
+from zun_vk.tests.devcloud import streamed
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import wait_for
@@ -155,6 +156,11 @@ class TestLoad(base.DevcloudTestCase):
         wait_for(lambda: self.ready_uids() - known,
                  f'a new pod Ready after {end.__name__}', 60,
                  seen=other.tail)
+        # By the API of the agent that has the node now, on another port.
+        kubectl = streamed.Kubectl(self.devcloud, self.place)
+        wait_for(lambda: kubectl('exec', 'steady-0', '--', 'true'
+                                 ).code == 0,
+                 f'a command after {end.__name__}', 30, seen=other.tail)
         holder.revive()
         return holder
 

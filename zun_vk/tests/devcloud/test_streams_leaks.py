@@ -115,6 +115,15 @@ class TestLeaks(LeakCase):
             opened.break_off()
         self.check_nothing_left('box', client)
 
+    def test_of_a_kubectl_that_is_killed_nothing_is_left(self):
+        def client(number):
+            way = list(streamed.WAYS)[number % len(streamed.WAYS)]
+            with self.kubectl.by(way).running(
+                    'exec', '-i', 'box', '--', 'cat') as child:
+                child.stdin.write(b'word\n')
+                streamed.read_until(child.stdout, b'word\n', 60)
+        self.check_nothing_left('box', client, AT_ONCE)
+
     def test_of_who_was_attached_nothing_is_left(self):
         def client(_):
             opened = channels.open_channels(self.kubelet(), channels.path(

@@ -14,6 +14,7 @@
 import fixtures
 
 from zun_vk.tests.devcloud import base
+from zun_vk.tests.devcloud import streamed
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.wait import hold_for
@@ -61,6 +62,7 @@ class TestZones(base.DevcloudTestCase):
         pod = self.run_in_zone()
         self.assertEqual(self.node_name, pod['spec']['nodeName'])
         self.assertEqual(HOST, self.cloud.host_of(self.capsule(pod)))
+        self.check_reached(pod)
 
     def test_a_zone_that_takes_no_pods_and_one_that_goes_keep_their_node(
             self):
@@ -118,6 +120,18 @@ class TestZones(base.DevcloudTestCase):
         """Return a running pod that the scheduler bound by its zone."""
         return self.wait_ready(self.submit(pods.pod(
             'web', base.container(), nodeSelector={LABEL: ZONE})))
+
+    def check_reached(self, pod):
+        """Check that kubectl reaches a pod, by its own node's API."""
+        kubectl = streamed.Kubectl(self.devcloud,
+                                   pod['metadata']['namespace'])
+        # The node's certificate has to be signed.
+        wait_for(lambda: kubectl('exec', 'web', '--', 'true').code == 0,
+                 'a command in a pod', 30)
+        port = {name: self.api.node(name)['status']['daemonEndpoints'][
+            'kubeletEndpoint']['Port'] for name in map(
+                self.name_of, set(self.cloud.zones().values()))}
+        self.assertEqual(len(port), len(set(port.values())), port)
 
     def uncordon(self):
         if HOST in self.cloud.zones():
