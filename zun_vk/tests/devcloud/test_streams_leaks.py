@@ -26,6 +26,8 @@ from zun_vk.tests.fixtures.wait import wait_for
 
 ROUNDS = 200
 AT_ONCE = 10
+# More than the threads that a host answers the bus with, which it never ends.
+POOLED = 100
 # What others of the cloud may need meanwhile: connections, threads of pools.
 OTHERS = 5
 # The runtime starts commands one by one, also those that nobody waits for.
@@ -71,6 +73,11 @@ class LeakCase(streamed.StreamCase):
             for path in folder.rglob('cgroup.procs')
             for pid in path.read_text().split()})
 
+    def read_log(self, name):
+        answer = channels.ask(self.kubelet(), 'GET', channels.path(
+            'containerLogs', self.place, name, 'main', tailLines=1))
+        self.assertEqual(200, answer.status)
+
     def check_nothing_left(self, name, client, rounds=ROUNDS):
         """Check that clients that are killed leave nothing.
 
@@ -86,6 +93,7 @@ class LeakCase(streamed.StreamCase):
                      seen=lambda: (alone, self.processes(name)))
         with futures.ThreadPoolExecutor(AT_ONCE) as pool:
             # Pools of threads and of connections have their size by then.
+            list(pool.map(lambda _: self.read_log(name), range(POOLED)))
             list(pool.map(client, range(2 * AT_ONCE)))
             wait_alone()
             before = self.least_held()
