@@ -82,7 +82,10 @@ class Pods(typing.Protocol):
         """
 
     def hosts(self) -> set[str]:
-        """Return the hosts of all capsules of the node."""
+        """Return the hosts of all capsules of the node.
+
+        :raises Refused: the capsules were not listed yet
+        """
 
     def all_hosts(self) -> set[str]:
         """Return all hosts that a pod of the node may have had."""

@@ -82,11 +82,18 @@ class NodePods:
         return found.host or None if found else None
 
     def hosts(self) -> set[str]:
-        return {capsule.host for uid in self._runtime.uids()
-                for capsule in self._runtime.of_pod(uid) if capsule.host}
+        if self._runtime.listed_at() == float('-inf'):
+            # Else a node that was just taken would seem to use nothing.
+            raise context.Refused(
+                503, 'the hosts of the node are not known yet')
+        return self._hosts_known()
 
     def all_hosts(self) -> set[str]:
-        return self.hosts() | set(self._usable())
+        return self._hosts_known() | set(self._usable())
+
+    def _hosts_known(self) -> set[str]:
+        return {capsule.host for uid in self._runtime.uids()
+                for capsule in self._runtime.of_pod(uid) if capsule.host}
 
     def _known(self) -> list[dict]:
         # The API server finds this agent before it has listed the pods of a

@@ -46,6 +46,7 @@ class NodePodsTestCase(base.BaseTestCase):
         self.runtime = mock.create_autospec(
             runtime_base.CapsuleRuntime, instance=True)
         self.runtime.of_pod.return_value = []
+        self.runtime.listed_at.return_value = 1.0
         self.hosts = mock.create_autospec(hosted.Hosts, instance=True)
         self.hosts.status.return_value = None
         self.hosts.hosts_of.return_value = set()
@@ -139,6 +140,15 @@ class TestNodePods(NodePodsTestCase):
         self.assertEqual('h2', self.pods.host_of('u1'))
 
         self.assertEqual(set(), self.pods.hosts())
+
+    def test_a_node_has_no_hosts_only_once_its_capsules_were_listed(self):
+        self.runtime.uids.return_value = set()
+        self.runtime.listed_at.return_value = float('-inf')
+
+        refused = self.assertRaises(context.Refused, self.pods.hosts)
+
+        self.assertEqual(503, refused.status)
+        self.assertEqual({'h7'}, self.pods.all_hosts())
 
     def test_a_pod_may_have_had_any_host_of_the_node(self):
         self.capsule(host='h1')
