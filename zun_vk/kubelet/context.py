@@ -78,7 +78,9 @@ class Pods(typing.Protocol):
     def host_of(self, uid: str) -> str | None:
         """Return the host of a pod, or the one that it had.
 
-        None: it is not known.
+        None: it has none, or it is not known.
+
+        :raises Refused: the capsules were not listed yet
         """
 
     def hosts(self) -> set[str]:

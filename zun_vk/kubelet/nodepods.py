@@ -72,7 +72,10 @@ class NodePods:
             return known[0]
         if not capsules:
             # Of a pod that ended its host keeps the logs.
-            return min(self._hosts.hosts_of(uid), default=None)
+            told = min(self._hosts.hosts_of(uid), default=None)
+            if told is None:
+                self._need_capsules()
+            return told
         try:
             # One that has just been made: Zun may know more by now.
             found = self._runtime.located(capsules[0].uuid)
@@ -82,14 +85,17 @@ class NodePods:
         return found.host or None if found else None
 
     def hosts(self) -> set[str]:
-        if self._runtime.listed_at() == float('-inf'):
-            # Else a node that was just taken would seem to use nothing.
-            raise context.Refused(
-                503, 'the hosts of the node are not known yet')
+        # Else a node that was just taken would seem to use nothing.
+        self._need_capsules()
         return self._hosts_known()
 
     def all_hosts(self) -> set[str]:
         return self._hosts_known() | set(self._usable())
+
+    def _need_capsules(self) -> None:
+        if self._runtime.listed_at() == float('-inf'):
+            raise context.Refused(
+                503, 'the hosts of the node are not known yet')
 
     def _hosts_known(self) -> set[str]:
         return {capsule.host for uid in self._runtime.uids()

@@ -145,10 +145,12 @@ class TestNodePods(NodePodsTestCase):
         self.runtime.uids.return_value = set()
         self.runtime.listed_at.return_value = float('-inf')
 
-        refused = self.assertRaises(context.Refused, self.pods.hosts)
-
-        self.assertEqual(503, refused.status)
+        for ask in (self.pods.hosts, lambda: self.pods.host_of('u1')):
+            refused = self.assertRaises(context.Refused, ask)
+            self.assertEqual(503, refused.status)
         self.assertEqual({'h7'}, self.pods.all_hosts())
+        self.hosts.hosts_of.return_value = {'h2'}
+        self.assertEqual('h2', self.pods.host_of('u1'))
 
     def test_a_pod_may_have_had_any_host_of_the_node(self):
         self.capsule(host='h1')
