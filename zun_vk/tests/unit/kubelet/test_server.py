@@ -347,11 +347,12 @@ class TestBound(ServerTestCase):
         self.addCleanup(held.set)
         self.hold = lambda: held.wait(30)
         waiting = []
-        for number in range(2 * self.LIMIT):
+        for _ in range(2 * self.LIMIT):
             sock = self.api.connect()
             sock.sendall(served.GET)
             waiting.append(sock)
-            wait_for(lambda: len(self.exchanges) > number, 'the request')
+            wait_for(lambda: len(self.exchanges) >= len(waiting),
+                     'the request')
         before = refused('full')
 
         self.assertEqual(b'', served.until_closed(self.api.dial())[0])
