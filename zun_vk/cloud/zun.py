@@ -38,6 +38,8 @@ SERVICE = 'zun'
 API_VERSION = '1.38'
 _PAGE = 500
 _NEWEST = 50
+# Seconds for an answer that somebody waits for, who gives up after ten.
+_SOON = 8.0
 # Seconds a call waits for its turn; longer, and its caller does better to
 # look at something else meanwhile.
 _PATIENCE = 10.0
@@ -93,10 +95,13 @@ class ZunClient:
         return [item for item in kept if item is not None]
 
     def newest_capsules(self) -> list[dict]:
-        """Return those that were made last, the newest first."""
+        """Return those that were made last, the newest first.
+
+        Somebody waits for the answer: a host, or kubectl.
+        """
         with self._client('list capsules') as client:
             return _page(client, 'sort_dir=desc' + self._everywhere,
-                         _NEWEST)[0]
+                         _NEWEST, timeout=_SOON)[0]
 
     def get_capsule(self, uuid: str) -> dict:
         with self._client('get capsule') as client:
@@ -245,15 +250,17 @@ class _Client(typing.NamedTuple):
     session: _Session
 
 
-def _page(client: typing.Any, query: str,
-          limit: int = _PAGE) -> tuple[list[dict], bool]:
+def _page(client: typing.Any, query: str, limit: int = _PAGE,
+          **options: float) -> tuple[list[dict], bool]:
     """Return a page of capsules, and whether there is another.
+
+    :param options: of the session's request
 
     Read as plain JSON: the client would copy every capsule deeply, and take
     an answer without capsules for an empty list.
     """
     _, answer = client.http_client.json_request(
-        'GET', f'/capsules/?limit={limit}&sort_key=id&{query}')
+        'GET', f'/capsules/?limit={limit}&sort_key=id&{query}', **options)
     page = answer['capsules']
     if not (isinstance(page, list)
             and all(isinstance(capsule, dict) for capsule in page)):

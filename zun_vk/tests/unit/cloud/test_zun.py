@@ -14,6 +14,7 @@ from unittest import mock
 
 import fixtures
 from oslotest import base as oslotest_base
+from requests import adapters
 
 from zun_vk import exceptions
 from zun_vk.cloud import sessions
@@ -45,6 +46,23 @@ class ZunClientTestCase(base.CloudTestCase):
         self.assertEqual([made['uuid']], [
             capsule['uuid'] for capsule in self.listed()])
         self.zun.delete_capsule(made['uuid'])
+
+    def test_who_waits_for_the_newest_waits_for_seconds_only(self):
+        sent = []
+        send = adapters.HTTPAdapter.send
+
+        def noting(adapter, request, **options):
+            sent.append((request.path_url, options['timeout']))
+            return send(adapter, request, **options)
+        self.listed()
+        with mock.patch.object(adapters.HTTPAdapter, 'send', autospec=True,
+                               side_effect=noting):
+            self.zun.newest_capsules()
+            self.listed()
+        (newest, short), (every, longer) = sent
+        self.assertIn('sort_dir=desc', newest)
+        self.assertNotIn('sort_dir=desc', every)
+        self.assertEqual((zun._SOON, 5), (short, longer))
 
     def test_labels_and_annotations_come_back(self):
         made = self.zun.create_capsule(self._template())
