@@ -50,6 +50,9 @@ LOG = logging.getLogger(__name__)
 _PATIENCE = 60.0
 _LOOK_AGAIN = 0.5
 _SERVE_AGAIN = 5.0
+# Seconds for which capsules share what Neutron showed of a network: a change
+# of it reaches those that are made later.
+_KNOWN_FOR, _MOST_KNOWN = 30.0, 1000
 # Neutron: a port through which traffic passes.
 _WIRED = 'ACTIVE'
 # A pod may take this long to end, beyond its own grace.
@@ -67,6 +70,8 @@ class ZunVkDriver(cri_driver.CriDriver):
         self._bus = bus_module.Bus(CONF)
         self._host = self._bus.peer(bus_module.COMPUTE, CONF.host)
         self._admin_neutron = None
+        # By ID, networks and subnets, and the time they are good until.
+        self._known = {}
         # Never set: what waits on it waits for time to pass, and lets
         # other greenthreads run.
         self._never = threading.Event()
@@ -160,9 +165,9 @@ class ZunVkDriver(cri_driver.CriDriver):
             utils.get_security_group_ids(context, capsule.security_groups),
             set_binding_host=True)
         capsule.addresses = {requested['network']: addresses}
-        network = admin.show_network(port['network_id'])['network']
+        network = self._shown('network', port['network_id'])
         subnets = {
-            identity: admin.show_subnet(identity)['subnet'] for identity in
+            identity: self._shown('subnet', identity) for identity in
             {fixed['subnet_id'] for fixed in port['fixed_ips']}}
         vif = os_vif_util.neutron_to_osvif_vif(
             port.get('binding:vif_type'), port, network, subnets)
@@ -170,6 +175,18 @@ class ZunVkDriver(cri_driver.CriDriver):
             consts.CNI_METADATA_VIF:
                 objects.vif.VIFState(default_vif=vif).obj_to_primitive()}
         capsule.save(context)
+
+    def _shown(self, kind, identity):
+        """Return a network or a subnet as Neutron showed it lately."""
+        known, until = self._known.get(identity, (None, 0))
+        if time.monotonic() < until:
+            return known
+        show = getattr(self._neutron(), f'show_{kind}')
+        known = show(identity)[kind]
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known[identity] = (known, time.monotonic() + _KNOWN_FOR)
+        return known
 
     def _neutron(self):
         if self._admin_neutron is None:

@@ -73,6 +73,18 @@ def capsule_from_wire(message: object) -> Capsule:
     return made
 
 
+class Fetched(typing.NamedTuple):
+    """The outcome of a pull.
+
+    :ivar name: of the image, as the pod names it
+    :ivar image: as the puller returns it, where there is no error
+    """
+
+    name: str
+    image: typing.Any
+    error: Exception | None
+
+
 @dataclasses.dataclass
 class Pod:
     """One pod of this host.
@@ -93,6 +105,7 @@ class Pod:
     :param under_way: keys of work in the background
     :param creating: names of containers that the runtime is making; those
         whose images are being pulled are in ``memory.starting`` as well
+    :param fetched: by container name: its image, pulled before its turn
     """
 
     capsule: Capsule
@@ -120,6 +133,7 @@ class Pod:
         default_factory=dict)
     under_way: set[tuple] = dataclasses.field(default_factory=set)
     creating: set[str] = dataclasses.field(default_factory=set)
+    fetched: dict[str, Fetched] = dataclasses.field(default_factory=dict)
 
     @property
     def uid(self) -> str:

@@ -40,6 +40,8 @@ _CONFIG, _CREATE, _RUN = ('CreateContainerConfigError',
                           'CreateContainerError', 'RunContainerError')
 # Kubernetes: a postStart hook has no bound of its own.
 _HOOK_SECONDS = 3600.0
+# Images of a pod that are pulled beside its sandbox.
+_FETCHED = 4
 
 
 class _Failed(Exception):
@@ -87,7 +89,8 @@ class Starter:
     def start(self, pod: pod_module.Pod, action: model.StartContainer,
               sandbox: model.SeenSandbox) -> None:
         """Begin to start a container in a sandbox."""
-        if action.name in pod.memory.starting:
+        if action.name in pod.memory.starting or self._background.running(
+                pod, ('pull', action.name)):
             return
         wrong = pod.told.container_errors.get(action.name)
         if wrong:
@@ -95,6 +98,10 @@ class Starter:
             return
         pod.memory.starting.add(action.name)
         container = pod.spec_of(action.name)
+        fetched = pod.fetched.pop(action.name, None)
+        if fetched and fetched.name == container.get('image'):
+            self._pulled(pod, action, sandbox, fetched.image, fetched.error)
+            return
 
         def pulled(pod: pod_module.Pod, image: typing.Any,
                    error: Exception | None) -> None:
@@ -102,14 +109,40 @@ class Starter:
 
         self._background.start(
             pod, ('pull', action.name),
-            lambda: self._pull(pod, container, sandbox), pulled)
+            lambda: self._pull(pod, container, sandbox.attempt), pulled)
+
+    def fetch(self, pod: pod_module.Pod, attempt: int) -> None:
+        """Begin to pull the images of what starts first.
+
+        Beside the sandbox, which does not need them. Unlike a kubelet, which
+        begins when the sandbox is there.
+
+        :param attempt: of the sandbox
+        """
+        spec = pod.told.pod['spec']
+        for container in (spec.get('initContainers')
+                          or spec['containers'])[:_FETCHED]:
+            self._fetch(pod, container, attempt)
+
+    def _fetch(self, pod: pod_module.Pod, container: dict,
+               attempt: int) -> None:
+        name = container['name']
+
+        def fetched(pod: pod_module.Pod, image: typing.Any,
+                    error: Exception | None) -> None:
+            pod.fetched[name] = pod_module.Fetched(
+                container.get('image', ''), image, error)
+
+        if name not in pod.memory.starting and name not in pod.fetched:
+            self._background.start(
+                pod, ('pull', name),
+                lambda: self._pull(pod, container, attempt), fetched)
 
     def _pull(self, pod: pod_module.Pod, container: dict,
-              sandbox: model.SeenSandbox) -> typing.Any:
+              attempt: int) -> typing.Any:
         return self._puller.ensure(
             pod.uid, container, pod.told.credentials,
-            self._sandboxes.config(pod, sandbox.attempt),
-            self._record(pod))
+            self._sandboxes.config(pod, attempt), self._record(pod))
 
     def _pulled(self, pod: pod_module.Pod, action: model.StartContainer,
                 sandbox: model.SeenSandbox, image: typing.Any,

@@ -146,6 +146,8 @@ class Worker:
             case model.NewSandbox():
                 if not self._sandboxes.busy(pod):
                     self._sandboxes.make(pod, action)
+                    if not (seen.sandboxes or seen.containers):
+                        self._starter.fetch(pod, action.attempt)
             case model.StopSandbox():
                 if not self._sandboxes.busy(pod):
                     self._sandboxes.stop(pod, action)

@@ -110,6 +110,20 @@ class DriverTestCase(oslotest.base.BaseTestCase):
             self.create(capsule(uuid=f'cap-{number}'))
         self.assertEqual(1, made.count('admin'))
 
+    def test_what_neutron_shows_of_a_network_serves_others_for_a_while(self):
+        shown = []
+        self.patch(zunmodules.NeutronAPI, 'show_network',
+                   lambda _, network: shown.append(network)
+                   or {'network': {'id': network}})
+        now = [0.0]
+        self.patch(self.driver_module.time, 'monotonic', lambda: now[0])
+        for _ in range(3):
+            self.create(capsule())
+        self.assertEqual(['first'], shown)
+        now[0] += 31
+        self.create(capsule())
+        self.assertEqual(['first', 'first'], shown)
+
     def test_a_port_is_active_when_neutron_has_wired_it(self):
         endpoint = self.driver_module.Endpoint(self.driver)
         self.create(capsule())

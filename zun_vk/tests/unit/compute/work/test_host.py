@@ -57,6 +57,28 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.assertEqual((3, 'Error'), (ended['exitCode'],
                                         ended['reason']))
 
+    def test_images_are_pulled_while_the_sandbox_is_being_made(self):
+        gate = self.runtime.hold('RunPodSandbox')
+        uid = self.host.run(pod())
+        wait.wait_for(lambda: self.runtime.called('PullImage'),
+                      'the image is pulled')
+        self.assertEqual([], self.runtime.called('CreateContainer'))
+        gate.set()
+        self.host.running(uid)
+        self.assertEqual(1, len(self.runtime.called('PullImage')))
+        wait.wait_for(lambda: 'Started' in self.host.reasons(uid),
+                      'events are told')
+        self.assertEqual(['Pulling', 'Pulled', 'Created', 'Started'],
+                         self.host.reasons(uid))
+
+    def test_an_image_that_cannot_be_had_is_told_when_its_turn_comes(self):
+        uid = self.host.run(pod(containers=[
+            {'name': 'main', 'image': 'nowhere:1'}]))
+        self.host.wait(uid, lambda status: (status.get('state', {}).get(
+            'waiting') or {}).get('reason') in (
+                'ErrImagePull', 'ImagePullBackOff'), 'it is told')
+        self.assertTrue(self.host.state(uid).sandbox_ready)
+
     def test_a_pod_that_ended_keeps_its_address(self):
         # Its states of before may all have been overtaken by this one.
         uid = self.host.run(pod(restartPolicy='Never'))
