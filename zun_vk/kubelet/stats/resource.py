@@ -70,19 +70,37 @@ def _of_node(found: gather.Gathered) -> Iterator[core.Metric]:
         yield family.metric
 
 
+class _Usage:
+    """The families of what containers, or pods, use.
+
+    :param what: container or pod
+    """
+
+    def __init__(self, what: str, labels: tuple[str, ...]):
+        self.cpu = exposition.counter(
+            f'{what}_cpu_usage_seconds_total',
+            f'CPU time that the {what} used, in core-seconds', labels)
+        self.memory = exposition.gauge(
+            f'{what}_memory_working_set_bytes',
+            f'Working set of the {what}, in bytes', labels)
+        self.swap = exposition.gauge(
+            f'{what}_swap_usage_bytes', f'Swap that the {what} uses', labels)
+
+    def add(self, labels: dict[str, str], cpu: stats.Cpu | None,
+            memory: stats.Memory | None, swap: stats.Swap | None) -> None:
+        if cpu is not None and cpu.total is not None:
+            self.cpu.add(labels, cpu.total / _NANO, cpu.at)
+        if memory is not None:
+            self.memory.add(labels, memory.working_set, memory.at)
+        if swap is not None:
+            self.swap.add(labels, swap.used, swap.at)
+
+
 def _of_containers(found: gather.Gathered) -> Iterator[core.Metric]:
-    cpu_of = exposition.counter(
-        'container_cpu_usage_seconds_total',
-        'CPU time that the container used, in core-seconds', _CONTAINER)
-    memory_of = exposition.gauge(
-        'container_memory_working_set_bytes',
-        'Working set of the container, in bytes', _CONTAINER)
+    usage = _Usage('container', _CONTAINER)
     started = exposition.gauge(
         'container_start_time_seconds',
         'When the container was made, in seconds since 1970', _CONTAINER)
-    swap_of = exposition.gauge(
-        'container_swap_usage_bytes', 'Swap that the container uses',
-        _CONTAINER)
     limit = exposition.gauge(
         'container_swap_limit_bytes', 'Swap that the container may use',
         _CONTAINER)
@@ -90,48 +108,20 @@ def _of_containers(found: gather.Gathered) -> Iterator[core.Metric]:
         for container in each.containers:
             labels = {'container': container.name, **gather.reference(pod)}
             started.add(labels, container.started_at or None)
-            _add_cpu(cpu_of, labels, container.cpu)
-            _add_memory(memory_of, labels, container.memory)
-            _add_swap(swap_of, labels, container.swap)
+            usage.add(labels, container.cpu, container.memory,
+                      container.swap)
             _add_limit(limit, labels, container.swap)
-    for family in (cpu_of, memory_of, started, swap_of, limit):
+    for family in (usage.cpu, usage.memory, started, usage.swap, limit):
         yield family.metric
 
 
 def _of_pods(found: gather.Gathered) -> Iterator[core.Metric]:
-    cpu_of = exposition.counter(
-        'pod_cpu_usage_seconds_total',
-        'CPU time that the pod used, in core-seconds', _POD)
-    memory_of = exposition.gauge(
-        'pod_memory_working_set_bytes', 'Working set of the pod, in bytes',
-        _POD)
-    swap_of = exposition.gauge(
-        'pod_swap_usage_bytes', 'Swap that the pod uses', _POD)
+    usage = _Usage('pod', _POD)
     for pod, each in found.pods:
-        labels = gather.reference(pod)
-        _add_cpu(cpu_of, labels, totals.pod_cpu(each))
-        _add_memory(memory_of, labels, totals.pod_memory(each))
-        _add_swap(swap_of, labels, totals.pod_swap(each))
-    for family in (cpu_of, memory_of, swap_of):
+        usage.add(gather.reference(pod), totals.pod_cpu(each),
+                  totals.pod_memory(each), totals.pod_swap(each))
+    for family in (usage.cpu, usage.memory, usage.swap):
         yield family.metric
-
-
-def _add_cpu(family: exposition.Family, labels: dict[str, str],
-             cpu: stats.Cpu | None) -> None:
-    if cpu is not None and cpu.total is not None:
-        family.add(labels, cpu.total / _NANO, cpu.at)
-
-
-def _add_memory(family: exposition.Family, labels: dict[str, str],
-                memory: stats.Memory | None) -> None:
-    if memory is not None:
-        family.add(labels, memory.working_set, memory.at)
-
-
-def _add_swap(family: exposition.Family, labels: dict[str, str],
-              swap: stats.Swap | None) -> None:
-    if swap is not None:
-        family.add(labels, swap.used, swap.at)
 
 
 def _add_limit(family: exposition.Family, labels: dict[str, str],
