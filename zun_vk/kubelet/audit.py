@@ -23,7 +23,6 @@ and the next line says how many. Streams are not: their users may open them.
 from collections.abc import Callable
 import dataclasses
 import json
-import threading
 import time
 import types
 import typing
@@ -31,51 +30,17 @@ import typing
 from oslo_log import log as logging
 
 from zun_vk import metrics
+from zun_vk import pace
 from zun_vk.kubelet import context
 
 LOG = logging.getLogger(__name__)
 
-_LINES_A_SECOND = 10
 _LONGEST = 253
 ROUTES = frozenset({
     'attach', 'checkpoint', 'configz', 'containerLogs', 'exec', 'healthz',
     'logs', 'metrics', 'pods', 'portForward', 'run', 'runningpods', 'stats'})
 _OTHER = 'other'
 _NOBODY = '-'
-
-
-class Pace:
-    """Lets so many lines pass in each second, and counts the others.
-
-    Safe to share by threads.
-
-    :param clock: monotonic seconds
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic,
-                 lines: int = _LINES_A_SECOND):
-        self._clock = clock
-        self._lines = lines
-        self._lock = threading.Lock()  # guards all below
-        self._second = 0.0
-        self._passed = 0
-        self._held = 0
-
-    def may_pass(self) -> int | None:
-        """Return how many were held since the last that passed.
-
-        :returns: None: this one is held, too
-        """
-        with self._lock:
-            now = self._clock()
-            if now - self._second >= 1:
-                self._second, self._passed = now, 0
-            if self._passed >= self._lines:
-                self._held += 1
-                return None
-            self._passed += 1
-            held, self._held = self._held, 0
-            return held
 
 
 class Audit:
@@ -90,8 +55,8 @@ class Audit:
         self._node = node
         self._clock = clock
         # Apart: who has no user must not hide what users try.
-        self._nobodies = Pace(clock)
-        self._users = Pace(clock)
+        self._nobodies = pace.Pace(clock)
+        self._users = pace.Pace(clock)
 
     def refused(self, status: int, peer: str, method: str, root: str,
                 user: context.User | None = None) -> None:

@@ -37,8 +37,8 @@ from cryptography.x509.oid import NameOID
 from oslo_log import log as logging
 
 from zun_vk import exceptions
+from zun_vk import pace
 from zun_vk.kube import client as kube_client
-from zun_vk.kubelet import audit
 from zun_vk.kubelet import context
 from zun_vk.kubelet import decisions
 
@@ -77,7 +77,7 @@ class Authenticator:
         self._clock = clock
         self._now = now
         self._ask = decisions.Asking(clock=clock)
-        self._pace = audit.Pace(clock)
+        self._pace = pace.Pace(clock)
         self._key = secrets.token_bytes(32)
         # Apart: tokens that are none must not push out those of users.
         self._users: decisions.Decisions[context.User] = (

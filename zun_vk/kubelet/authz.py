@@ -25,9 +25,9 @@ import time
 from oslo_log import log as logging
 
 from zun_vk import exceptions
+from zun_vk import pace
 from zun_vk.kube import client as kube_client
 from zun_vk.kubelet import attributes
-from zun_vk.kubelet import audit
 from zun_vk.kubelet import context
 from zun_vk.kubelet import decisions
 
@@ -50,7 +50,7 @@ class Authorizer:
         self._client = client
         self._clock = clock
         self._ask = decisions.Asking(clock=clock)
-        self._pace = audit.Pace(clock)
+        self._pace = pace.Pace(clock)
         self._decisions: decisions.Decisions[bool] = (
             decisions.Decisions(clock))
 

@@ -26,8 +26,8 @@ import threading
 from oslo_log import log as logging
 
 from zun_vk import metrics
+from zun_vk import pace
 from zun_vk import relay
-from zun_vk.kubelet import audit
 from zun_vk.kubelet import connection as connection_module
 from zun_vk.kubelet import tls
 
@@ -86,7 +86,7 @@ class Server:
         self._limit = limit
         self._contexts = contexts
         self._serve = serve
-        self._pace = audit.Pace()
+        self._pace = pace.Pace()
         self._stop = relay.Wakeup()
         self._gauge = metrics.KUBELET_CONNECTIONS.labels(name)
         # Guards the connections, the oldest first; told when one ends.

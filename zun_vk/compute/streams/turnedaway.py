@@ -16,16 +16,15 @@ in each second, and the next one says how many are missing.
 """
 
 from collections.abc import Callable
-import threading
 import time
 
 from oslo_log import log as logging
 
 from zun_vk import metrics
+from zun_vk import pace
 
 LOG = logging.getLogger(__name__)
 
-_LINES_A_SECOND = 10
 TOKEN, FULL = 'token', 'full'
 
 
@@ -36,11 +35,7 @@ class TurnedAway:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._lock = threading.Lock()  # guards all below
-        self._second = 0
-        self._lines = 0
-        self._missing = 0
+        self._pace = pace.Pace(clock)
 
     def tell(self, kind: str, peer: str, why: object) -> None:
         """Tell of one connection that gets nothing.
@@ -50,20 +45,7 @@ class TurnedAway:
         :param why: without anything that it sent
         """
         metrics.STREAMS_REFUSED.labels(kind).inc()
-        missing = self._missing_lines()
+        missing = self._pace.may_pass()
         if missing is not None:
             LOG.warning('A connection of %s gets nothing: %s%s', peer, why,
                         f'; {missing} more of late' if missing else '')
-
-    def _missing_lines(self) -> int | None:
-        """Return how many lines were left out before; None: this as well."""
-        with self._lock:
-            second = int(self._clock())
-            if second != self._second:
-                self._second, self._lines = second, 0
-            if self._lines >= _LINES_A_SECOND:
-                self._missing += 1
-                return None
-            self._lines += 1
-            missing, self._missing = self._missing, 0
-            return missing
