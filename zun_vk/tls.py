@@ -36,6 +36,20 @@ class Broken(OSError):
     """The peer ended without saying so in TLS, or speaks no TLS."""
 
 
+def server_context() -> ssl.SSLContext:
+    """Return a context of a server that has no certificate yet.
+
+    A session that is taken up again brings what was known of the client
+    along: none is by a ticket. What TLS 1.2 keeps itself ends with the
+    context.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    return context
+
+
 def tune(connection: socket.socket) -> None:
     """Set what all connections of streams have: no delay, and a pulse.
 

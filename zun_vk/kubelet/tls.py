@@ -25,6 +25,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from zun_vk import exceptions
+from zun_vk import tls
 
 LOG = logging.getLogger(__name__)
 
@@ -109,13 +110,8 @@ def make(cert_file: str, key_file: str,
     :param client_ca_file: '': no client certificate is asked for
     :raises ConfigError: a file cannot be used
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A session that is taken up again brings the client's certificate along:
-    # none by a ticket. What TLS 1.2 keeps itself ends with this context, and
-    # the certificate's time is looked at with each request.
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
-    context.num_tickets = 0
+    # The time of a client's certificate is looked at with each request.
+    context = tls.server_context()
     context.set_alpn_protocols(['http/1.1'])
     if cert_file:
         # A password is not asked for on a terminal.

@@ -33,6 +33,7 @@ from cryptography.x509.oid import NameOID
 from oslo_log import log as logging
 
 from zun_vk import exceptions
+from zun_vk import tls
 
 LOG = logging.getLogger(__name__)
 
@@ -129,11 +130,7 @@ def made() -> bytes:
 
 
 def _loaded(cert_file: str, key_file: str) -> Served:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Every stream is a connection of its own: nothing resumes.
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context = tls.server_context()
     context.load_cert_chain(cert_file, key_file)
     first = x509.load_pem_x509_certificates(
         pathlib.Path(cert_file).read_bytes())[0]
