@@ -228,15 +228,17 @@ def table(where: paths.Paths, venv: Path) -> list[servers.Server]:
              {'OS_NEUTRON_CONFIG_DIR': str(where.etc),
               'OS_NEUTRON_CONFIG_FILES': 'neutron.conf',
               'ASGI_WORKERS': '1'},
-             after=('keystone', 'neutron tables')),
+             after=('keystone', 'neutron tables'),
+             policies=('neutron.policy', 'neutron_lib.policy._engine')),
         _api(where, venv, 'zun-api', 'zun.wsgi.api',
              f'zun-api --config-file {shlex.quote(str(where.etc))}/zun.conf',
-             {}, after=('keystone', 'rabbitmq', 'zun tables')),
+             {}, after=('keystone', 'rabbitmq', 'zun tables'),
+             policies=('zun.common.policy',)),
     ]
 
 
 def _api(where, venv, name, module, argv, env, after,
-         path='/') -> servers.Server:
+         path='/', policies=()) -> servers.Server:
     port = settings.PORTS[name]
     return servers.Server(
         name,
@@ -252,4 +254,5 @@ def _api(where, venv, name, module, argv, env, after,
             web.Peer(settings.url(name)), path, range(200, 301)),
         after=after, ports=(name,),
         env={'PYTHONPATH': str(DRIVERS), 'DEVCLOUD_WSGI_MODULE': module,
-             'DEVCLOUD_WSGI_ARGV': argv, **env})
+             'DEVCLOUD_WSGI_ARGV': argv,
+             'DEVCLOUD_WSGI_POLICIES': ' '.join(policies), **env})

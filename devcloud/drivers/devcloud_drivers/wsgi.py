@@ -13,6 +13,11 @@
 
 They read sys.argv as their own command line, where gunicorn's is; so the
 arguments come by the environment.
+
+Neutron and Zun load their policies with the first request that asks them.
+While that goes on in one thread, others find an engine without rules, and are
+refused as users without rights are (403). Here the policies are loaded before
+the first request.
 """
 
 import importlib
@@ -23,3 +28,8 @@ import sys
 sys.argv = shlex.split(os.environ['DEVCLOUD_WSGI_ARGV'])
 application = importlib.import_module(
     os.environ['DEVCLOUD_WSGI_MODULE']).application
+for name in os.environ['DEVCLOUD_WSGI_POLICIES'].split():
+    enforcer = importlib.import_module(name).init()
+    if enforcer:
+        # Zun's init makes it only, Neutron's loads the rules as well
+        enforcer.load_rules()
