@@ -20,7 +20,6 @@ import dataclasses
 import os
 import select
 import socket
-import ssl
 import time
 import typing
 
@@ -104,8 +103,7 @@ def relay(left: typing.Any, right: typing.Any, *, stop: Stop,
     Closing them after ``closed`` loses nothing. After another outcome a side
     with TLS was not told of an end, and sees that it is broken.
 
-    :param left: where the client is: a connected socket, an SSLSocket or a
-        ``tls.Stream``
+    :param left: where the client is: a connected socket or a ``tls.Stream``
     :param right: likewise, where the answer comes from
     :param stop: ends it at once
     :param idle: seconds without a byte either way after which it ends
@@ -159,101 +157,9 @@ class _Plain:
         self._socket.shutdown(socket.SHUT_WR)
 
 
-class _Ssl(_Plain):
-    """An SSLSocket.
-
-    Its TLS reads on while it says that one direction is over, and fails
-    where it finds something: so of what is on its way from a peer that has
-    been told the end, the rest may be dropped. ``tls.Stream`` loses nothing.
-    """
-
-    def __init__(self, connection: typing.Any):
-        super().__init__(connection)
-        # A connection that ends within its stream must not pass for an end.
-        connection.suppress_ragged_eofs = False
-        self._ahead = b''
-        self._ending = False
-        # The peer has ended as well; or nobody can decipher it any more.
-        self._over = self._deaf = False
-
-    @property
-    def pending(self) -> bool:
-        return self._ending
-
-    def recv_into(self, buffer: memoryview) -> int | None:
-        if self._ahead:
-            taken = min(len(buffer), len(self._ahead))
-            buffer[:taken], self._ahead = (
-                self._ahead[:taken], self._ahead[taken:])
-            return taken
-        if self._over:
-            return 0
-        if self._deaf:
-            return self._drained(buffer)
-        filled = 0
-        while filled < len(buffer):
-            try:
-                count = self._socket.recv_into(buffer[filled:])
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return filled or None
-            except ssl.SSLZeroReturnError:
-                return filled
-            except OSError:
-                if filled:
-                    # It is found again.
-                    return filled
-                raise
-            if not count:
-                break
-            filled += count
-        return filled
-
-    def _drained(self, buffer: memoryview) -> int | None:
-        """Read to the end of the connection, for nobody."""
-        try:
-            while socket.socket.recv_into(self._socket, buffer):
-                pass
-        except BlockingIOError:
-            return None
-        return 0
-
-    def send(self, data: memoryview) -> int | None:
-        sent = 0
-        try:
-            while sent < len(data):
-                sent += self._socket.send(data[sent:])
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return sent or None
-        return sent
-
-    def end(self) -> None:
-        buffer = bytearray(_LARGE)
-        if count := self.recv_into(memoryview(buffer)):
-            self._ahead += bytes(buffer[:count])
-        self._ending = True
-        self.flush()
-
-    def flush(self) -> bool:
-        if not self._ending:
-            return True
-        try:
-            self._socket.unwrap()
-            self._over = True
-        except ssl.SSLWantWriteError:
-            return False
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            pass
-        except ssl.SSLError:
-            self._deaf = True
-        self._ending = False
-        return True
-
-
 def _side(connection: typing.Any) -> typing.Any:
     if isinstance(connection, tls.Stream):
         return connection
-    if isinstance(connection, ssl.SSLSocket):
-        return _Ssl(connection)
     return _Plain(connection)
 
 

@@ -95,9 +95,13 @@ class Stream:
         """The socket below, to be looked at only."""
         return self._socket
 
+    def certificate(self) -> bytes | None:
+        """Return the peer's certificate, DER; None: it has none."""
+        return self._tls.getpeercert(binary_form=True)
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of the peer's certificate; '' for none."""
-        certificate = self._tls.getpeercert(binary_form=True)
+        certificate = self.certificate()
         return hashlib.sha256(certificate).hexdigest() if certificate else ''
 
     def close(self) -> None:
@@ -165,7 +169,7 @@ class Stream:
                 filled += count
             elif filled or count is not None:
                 break
-            elif not self._feed():
+            elif not self._feed(min(len(buffer), _CIPHER)):
                 return None
         return filled
 
@@ -184,13 +188,14 @@ class Stream:
             if self._outgoing.pending:
                 self.flush()
 
-    def _feed(self) -> bool:
+    def _feed(self, size: int = 0) -> bool:
         """Read from the socket for TLS; return whether there was anything.
 
+        :param size: that is wanted: no stranger has us keep more for him
         :raises Broken: the peer has closed it
         """
         try:
-            cipher = self._socket.recv(_CIPHER)
+            cipher = self._socket.recv(max(size, _RECORD))
         except BlockingIOError:
             return False
         if not cipher:

@@ -20,17 +20,16 @@ it spreads its bytes.
 from collections.abc import Callable
 import contextlib
 import socket
-import ssl
 import threading
 import time
 
 from oslo_log import log as logging
 
 from zun_vk import relay
-from zun_vk import tls as tcp
+from zun_vk import tls
 from zun_vk.kubelet import exchange as exchange_module
 from zun_vk.kubelet import requests
-from zun_vk.kubelet import tls
+from zun_vk.kubelet import tls as kubelet_tls
 
 LOG = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Connection:
     """
 
     def __init__(self, sock: socket.socket, peer: str,
-                 contexts: tls.Contexts, serve: Serve,
+                 contexts: kubelet_tls.Contexts, serve: Serve,
                  turned_away: TurnedAway, stop: relay.Wakeup):
         self.peer = peer
         #: Its client has a certificate that was verified.
@@ -73,16 +72,16 @@ class Connection:
         # Guards the two below: another thread may cut the socket off, but
         # not once it is closed, for its number may be another's then.
         self._lock = threading.Lock()
-        self._sock: socket.socket = sock
+        self._sock = sock
         self._waiting = False
         self._closed = False
 
     def run(self) -> None:
         """Serve it until it ends; closes it."""
         try:
-            secured = self._shake()
-            if secured is not None:
-                self._requests(secured)
+            stream = self._shake()
+            if stream is not None:
+                self._requests(stream)
         except OSError as error:
             LOG.debug('Connection of %s ended: %s', self.peer, error)
         finally:
@@ -102,67 +101,61 @@ class Connection:
             if self._closed or (waiting_only and not self._waiting):
                 return
             with contextlib.suppress(OSError):
-                # Not that of SSLSocket: it would forget its TLS meanwhile.
-                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+                self._sock.shutdown(socket.SHUT_RDWR)
 
-    def _shake(self) -> ssl.SSLSocket | None:
-        made = self._contexts.current()
-        if made is None:
+    def _shake(self) -> tls.Stream | None:
+        context = self._contexts.current()
+        if context is None:
             self._turned_away('no-certificate', self.peer,
                               'there is no certificate to serve with yet')
             self._sock.settimeout(_LINGER_SECONDS)
             self._sock.sendall(_NO_CERTIFICATE)
-            _finish(self._sock)
+            self._finish()
             return None
-        tcp.tune(self._sock)
-        self._sock.settimeout(HEAD_SECONDS)
-        with self._lock:
-            self._sock = secured = made.wrap_socket(
-                self._sock, server_side=True, do_handshake_on_connect=False)
+        tls.tune(self._sock)
+        stream = tls.Stream(self._sock, context, server=True)
         try:
-            secured.do_handshake()
+            stream.handshake(time.monotonic() + HEAD_SECONDS)
         except OSError as error:
-            self._turned_away('handshake', self.peer, str(
-                getattr(error, 'reason', None) or error))
+            self._turned_away('handshake', self.peer, str(error))
+            with contextlib.suppress(OSError):
+                # TLS's own word about what was wrong.
+                stream.flush()
             return None
-        return secured
+        return stream
 
-    def _requests(self, secured: ssl.SSLSocket) -> None:
-        certificate = secured.getpeercert(binary_form=True)
+    def _requests(self, stream: tls.Stream) -> None:
+        certificate = stream.certificate()
         self.certified = certificate is not None
         wait = HEAD_SECONDS
         while not self._stop.is_set():
             try:
-                head = self._head(secured, wait)
+                head = self._head(stream, wait)
                 if not head:
                     return
                 request = requests.parse(head)
             except requests.Malformed as error:
-                self._malformed(secured, error)
+                self._malformed(stream, error)
                 return
             exchange = exchange_module.Exchange(
-                secured, request, self.peer, certificate, self._trust,
+                stream, request, self.peer, certificate, self._trust,
                 self._stop)
             self._serve(exchange)
             if exchange.last:
-                self._part(secured, exchange.status == 101)
+                self._part(stream, exchange.status == 101)
                 return
             wait = IDLE_SECONDS
 
     def _trust(self) -> None:
         self.trusted = True
 
-    def _head(self, secured: ssl.SSLSocket, wait: float) -> bytes:
+    def _head(self, stream: tls.Stream, wait: float) -> bytes:
         deadline = time.monotonic() + wait
         begun = False
 
         def receive(size: int) -> bytes:
             nonlocal begun, deadline
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError('the request does not come')
-            secured.settimeout(left)
-            piece = secured.recv(size)
+            piece = stream.receive(size, deadline)
             if not begun:
                 begun = True
                 with self._lock:
@@ -185,15 +178,16 @@ class Connection:
             with self._lock:
                 self._waiting = False
 
-    def _malformed(self, secured: ssl.SSLSocket,
+    def _malformed(self, stream: tls.Stream,
                    error: requests.Malformed) -> None:
         self._turned_away('malformed', self.peer,
                           f'{error.status} {error.words}')
-        exchange_module.send_all(secured, exchange_module.refusal(
-            error.status, error.words), HEAD_SECONDS)
-        self._part(secured, False)
+        stream.send_all(
+            exchange_module.refusal(error.status, error.words),
+            time.monotonic() + HEAD_SECONDS)
+        self._part(stream, False)
 
-    def _part(self, secured: ssl.SSLSocket, upgraded: bool) -> None:
+    def _part(self, stream: tls.Stream, upgraded: bool) -> None:
         """Let the client read to the end before the connection goes.
 
         One that is closed with something unread in it is reset, and what
@@ -202,25 +196,22 @@ class Connection:
         """
         if upgraded:
             return
-        secured.settimeout(0)
-        with contextlib.suppress(OSError, ValueError):
-            # Says that this is the end; does not wait for the other's.
-            secured.unwrap()
         with contextlib.suppress(OSError):
-            _finish(secured)
+            # Says that this is the end; does not wait for the other's.
+            stream.end()
+            self._finish()
 
+    def _finish(self) -> None:
+        """Send no more, and throw away what still comes; for a moment.
 
-def _finish(sock: socket.socket) -> None:
-    """Send no more, and throw away what still comes; for a moment.
-
-    Below TLS: its bytes are not understood.
-    """
-    socket.socket.shutdown(sock, socket.SHUT_WR)
-    deadline = time.monotonic() + _LINGER_SECONDS
-    left = _LINGER_BYTES
-    while left > 0 and (seconds := deadline - time.monotonic()) > 0:
-        sock.settimeout(seconds)
-        piece = socket.socket.recv(sock, 16384)
-        if not piece:
-            return
-        left -= len(piece)
+        Below TLS: nobody needs to understand it.
+        """
+        self._sock.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + _LINGER_SECONDS
+        left = _LINGER_BYTES
+        while left > 0 and (seconds := deadline - time.monotonic()) > 0:
+            self._sock.settimeout(seconds)
+            piece = self._sock.recv(16384)
+            if not piece:
+                return
+            left -= len(piece)

@@ -23,13 +23,13 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import email.message
-import socket
 import typing
 
 from oslo_config import cfg
 
 from zun_vk import exceptions
 from zun_vk import relay
+from zun_vk import tls
 from zun_vk.rpc import bus as bus_module
 
 TEXT = 'text/plain; charset=utf-8'
@@ -130,11 +130,11 @@ class Exchange(typing.Protocol):
         function raises OSError where the client is gone or too slow.
         """
 
-    def hijack(self) -> socket.socket:
-        """Return the connection: nothing was read ahead, nothing answered.
+    def hijack(self) -> tls.Stream:
+        """Return the connection: nothing was answered yet.
 
-        It blocks, without a time-out. The server closes it once the handler
-        has returned, and cuts it off some seconds after its own stop.
+        The server closes it once the handler has returned, and cuts it off
+        some seconds after its own stop.
         """
 
     def gone(self) -> bool:

@@ -24,11 +24,10 @@ import email.utils
 import http
 import re
 import select
-import socket
 import time
-import typing
 
 from zun_vk import relay
+from zun_vk import tls
 from zun_vk.kubelet import context
 from zun_vk.kubelet import requests
 
@@ -41,13 +40,13 @@ _HEADER = re.compile(r'[\t -~]*')
 class Exchange:
     """See context.Exchange; the user is set once it is known.
 
-    :param sock: the connection, TLS after its handshake
+    :param stream: the connection, after its handshake
     :param peer: address and port of the client
     :param certificate: the client's, DER, verified; None: it has none
     :param trusted: to be called once the request is authorised
     """
 
-    def __init__(self, sock: typing.Any, request: requests.Request,
+    def __init__(self, stream: tls.Stream, request: requests.Request,
                  peer: str, certificate: bytes | None,
                  trusted: Callable[[], None], stop: relay.Wakeup):
         self.method = request.method
@@ -65,7 +64,7 @@ class Exchange:
         self.last = request.last
         #: What the log of streams is told: sent, received, why.
         self.flow: tuple[int, int, str] = (0, 0, '')
-        self._sock = sock
+        self._stream = stream
 
     def send(self, status: int, body: bytes = b'',
              content_type: str = context.TEXT,
@@ -100,19 +99,18 @@ class Exchange:
             self.last = True
             raise
 
-    def hijack(self) -> socket.socket:
+    def hijack(self) -> tls.Stream:
         self._begin(101)
         self.last = True
-        self._sock.settimeout(None)
-        return self._sock
+        return self._stream
 
     def gone(self) -> bool:
         poll = select.poll()
-        poll.register(self._sock.fileno(), _GONE)
+        poll.register(self._stream.fileno(), _GONE)
         return bool(poll.poll(0))
 
     def fileno(self) -> int:
-        return self._sock.fileno()
+        return self._stream.fileno()
 
     def flowed(self, sent: int, received: int, why: str) -> None:
         self.flow = sent, received, why
@@ -124,7 +122,7 @@ class Exchange:
 
     def _write(self, data: bytes, seconds: float) -> None:
         try:
-            send_all(self._sock, data, seconds)
+            self._stream.send_all(data, time.monotonic() + seconds)
         except BaseException:
             # What was sent of it nobody knows.
             self.last = True
@@ -158,21 +156,3 @@ def refusal(status: int, words: str) -> bytes:
     body = words.encode()
     return head(status, {'Content-Type': context.TEXT,
                          'Content-Length': str(len(body))}, True) + body
-
-
-def send_all(sock: typing.Any, data: bytes, seconds: float) -> None:
-    """Send all, within a time.
-
-    Not ``sendall``: of TLS it counts the time for each piece anew.
-
-    :raises TimeoutError: the client takes it too slowly
-    :raises OSError: the client is gone
-    """
-    deadline = time.monotonic() + seconds
-    view = memoryview(data)
-    while view:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError('the client takes it too slowly')
-        sock.settimeout(left)
-        view = view[sock.send(view):]

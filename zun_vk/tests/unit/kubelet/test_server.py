@@ -179,6 +179,13 @@ class TestTls(ServerTestCase):
 
         self.assertEqual([], self.exchanges)
 
+    def test_who_is_not_believed_is_told_so(self):
+        made = self.api.tls(self.api.foreign)
+        with self.assertRaisesRegex(ssl.SSLError, 'UNKNOWN_CA'), \
+                made.wrap_socket(self.api.dial(),
+                                 server_hostname=served.ADDRESS) as sock:
+            sock.recv(1)
+
     def test_old_tls_is_refused(self):
         self.assertEqual(ssl.TLSVersion.TLSv1_2,
                          self.api.contexts.current().minimum_version)
@@ -391,11 +398,14 @@ class TestStreams(ServerTestCase):
             exchange.send(200, b'ok')
 
     def echo(self, exchange):
-        sock = exchange.hijack()
-        sock.sendall(b'upgraded')
-        while piece := sock.recv(100):
-            self.began.set()
-            sock.sendall(piece)
+        stream = exchange.hijack()
+        until = time.monotonic() + 60
+        stream.send_all(b'upgraded', until)
+        with contextlib.suppress(OSError):
+            # The end of a connection that is cut off is an error.
+            while piece := stream.receive(100, until):
+                self.began.set()
+                stream.send_all(piece, until)
         self.outcome = 'ended'
 
     def chunks(self, exchange):

@@ -100,7 +100,7 @@ class StreamingTestCase(base.BaseTestCase):
 
     def begin(self, handler, parts, query, headers=SPDY, method='POST'):
         """Return the client, the exchange and the end of the handler."""
-        client, server = self.made.make(connections.SSL)
+        client, server = self.made.make(connections.STREAM)
         exchange = self.exchange(query, headers, method, server)
         return client, exchange, self.pool.submit(
             handler, self.services, exchange, parts)
