@@ -41,14 +41,17 @@ from zun_vk import pace
 from zun_vk.kube import client as kube_client
 from zun_vk.kubelet import context
 from zun_vk.kubelet import decisions
+from zun_vk.kubelet import websocket
 
 LOG = logging.getLogger(__name__)
 
 # kubelet: authentication.webhook.cacheTTL.
 _SECONDS = 120.0
 _LONGEST_TOKEN = 16384
-# Visible ASCII. One, and nothing after it.
-_BEARER = re.compile(r' *bearer +([!-~]+) *', re.IGNORECASE)
+# Visible ASCII.
+_TOKEN = re.compile('[!-~]+')
+# One, and nothing after it.
+_BEARER = re.compile(f' *bearer +({_TOKEN.pattern}) *', re.IGNORECASE)
 _AUTHENTICATED = 'system:authenticated'
 _ANONYMOUS = 'system:anonymous'
 # Kubernetes: AllowParsingUserUIDFromCertAuth.
@@ -96,8 +99,11 @@ class Authenticator:
             user = of_certificate(certificate, self._now())
             if user:
                 return user
-        token = bearer_token(headers)
-        return self._of_token(token) if token else None
+        for token in bearer_tokens(headers):
+            user = self._of_token(token)
+            if user:
+                return user
+        return None
 
     def _of_token(self, token: str) -> context.User | None:
         key = hmac.digest(self._key, token.encode(), hashlib.sha256)
@@ -121,13 +127,17 @@ class Authenticator:
         return user
 
 
-def bearer_token(headers: email.message.Message) -> str | None:
-    """Return the one bearer token of a request; None: it has no such."""
+def bearer_tokens(headers: email.message.Message) -> list[str]:
+    """Return the bearer tokens of a request that are to be asked of.
+
+    One of its Authorization, then one among the subprotocols of a WebSocket:
+    as a kubelet looks for them.
+    """
     values = headers.get_all('Authorization') or []
-    if len(values) != 1 or len(values[0]) > _LONGEST_TOKEN:
-        return None
-    found = _BEARER.fullmatch(values[0])
-    return found[1] if found else None
+    found = len(values) == 1 and _BEARER.fullmatch(values[0])
+    return [token for token in (
+        found[1] if found else '', websocket.bearer_token(headers) or '')
+        if len(token) <= _LONGEST_TOKEN and _TOKEN.fullmatch(token)]
 
 
 def of_certificate(certificate: bytes, now: datetime.datetime

@@ -26,6 +26,7 @@ from zun_vk import relay
 from zun_vk import tls
 from zun_vk.kubelet import context
 from zun_vk.kubelet import hoststream
+from zun_vk.kubelet import websocket
 from zun_vk.rpc import streams
 
 _HEAD_SECONDS = 10.0
@@ -34,9 +35,6 @@ _RUN_SECONDS = 150.0
 _RUN_BYTES = 16 * 1024 ** 2 + 4096
 _PASSED = ('upgrade', 'connection', 'x-stream-protocol-version')
 _WEBSOCKET = 'sec-websocket-'
-_PROTOCOLS = 'sec-websocket-protocol'
-# Kubernetes: authentication/request/websocket, and a token in base64.
-_TOKEN = 'base64url.bearer.authorization.k8s.io.'  # noqa: S105
 
 
 def exec(services: context.Services, exchange: context.Exchange,
@@ -114,7 +112,7 @@ def _upgraded(services: context.Services, exchange: context.Exchange,
 
     :param missing: said where the pod has no host yet
     """
-    if not _is_upgrade(exchange):
+    if not websocket.is_upgrade(exchange.headers):
         raise context.Refused(400, 'Upgrade request required')
     stream = _opened(services, request, missing)
     try:
@@ -179,7 +177,7 @@ def _flag(exchange: context.Exchange, name: str) -> bool:
 
 def _ports(exchange: context.Exchange) -> tuple[int, ...]:
     """Return the ports that a WebSocket names; SPDY names its own later."""
-    if not _is_websocket(exchange):
+    if not websocket.is_websocket(exchange.headers):
         return ()
     values = exchange.query.get('port', ())
     if not values:
@@ -202,17 +200,6 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _is_upgrade(exchange: context.Exchange) -> bool:
-    tokens = ','.join(exchange.headers.get_all('Connection', ()))
-    return bool(exchange.headers.get('Upgrade')) and any(
-        token.strip().lower() == 'upgrade' for token in tokens.split(','))
-
-
-def _is_websocket(exchange: context.Exchange) -> bool:
-    return (_is_upgrade(exchange)
-            and exchange.headers['Upgrade'].lower() == 'websocket')
-
-
 def _head(exchange: context.Exchange) -> Iterator[bytes]:
     """Yield the head that a runtime gets: what the upgrade needs of it.
 
@@ -222,20 +209,11 @@ def _head(exchange: context.Exchange) -> Iterator[bytes]:
     yield f'{method} / HTTP/1.1\r\n'.encode()
     for name, value in exchange.headers.items():
         lower = name.lower()
-        if lower == _PROTOCOLS:
-            value = _without_token(value)
+        if lower == websocket.PROTOCOLS:
+            value = websocket.without_token(value)
         if value and (lower in _PASSED or lower.startswith(_WEBSOCKET)):
             yield f'{name}: {value}\r\n'.encode('latin-1', 'replace')
     yield b'Content-Length: 0\r\n\r\n'
-
-
-def _without_token(protocols: str) -> str:
-    """Return the subprotocols of a WebSocket that are such.
-
-    Browsers cannot send a token but as one of them.
-    """
-    return ', '.join(each for each in map(str.strip, protocols.split(','))
-                     if not each.startswith(_TOKEN))
 
 
 def _ran(stream: tls.Stream, exchange: context.Exchange

@@ -11,6 +11,7 @@
 # under the License.
 """Whose a request is, and that whatever is in doubt is nobody's."""
 
+import base64
 import datetime
 import email.message
 import hashlib
@@ -40,6 +41,7 @@ NOW = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
 KEY = ec.generate_private_key(ec.SECP256R1())
 TOKEN = 'eyJ.s3cret-token.sig'
+PREFIX = 'base64url.bearer.authorization.k8s.io.'
 ALICE = {'authenticated': True, 'user': {
     'username': 'alice', 'uid': 'u1', 'groups': ['dev'],
     'extra': {'a': ['b', 'c']}}}
@@ -64,6 +66,23 @@ def headers(*values):
     made = email.message.Message()
     for value in values:
         made['Authorization'] = value
+    return made
+
+
+def raw(*values):
+    """Return headers whose values need not be such."""
+    made = mock.create_autospec(email.message.Message, instance=True)
+    made.get_all.side_effect = lambda name, failobj=None: (
+        list(values) if values and name == 'Authorization' else failobj)
+    made.get.return_value = None
+    return made
+
+
+def websocket(protocols):
+    made = headers()
+    made['Connection'] = 'Upgrade'
+    made['Upgrade'] = 'websocket'
+    made['Sec-WebSocket-Protocol'] = protocols
     return made
 
 
@@ -130,7 +149,7 @@ class BearerTestCase(base.BaseTestCase):
     def test_a_token_is_found(self):
         for value in ('Bearer t0k', 'bearer t0k', 'BEARER  t0k',
                       ' Bearer t0k '):
-            self.assertEqual('t0k', authn.bearer_token(headers(value)))
+            self.assertEqual(['t0k'], authn.bearer_tokens(headers(value)))
 
     def test_what_is_no_token_is_none(self):
         for values in ((), ('',), ('Bearer',), ('Bearer ',), ('Basic YTpi',),
@@ -139,18 +158,29 @@ class BearerTestCase(base.BaseTestCase):
                        ('Bearer a\x00',), ('Bearert0k',), ('t0k',),
                        ('Bearer ' + 'a' * 20_000,),
                        ('Bearer a', 'Bearer a'), ('Bearer a', 'Bearer b')):
-            made = mock.create_autospec(email.message.Message,
-                                        instance=True)
-            made.get_all.return_value = list(values) or None
-            self.assertIsNone(authn.bearer_token(made), values)
+            self.assertEqual([], authn.bearer_tokens(raw(*values)), values)
 
     @hypothesis.given(strategies.text())
     def test_a_token_holds_nothing_but_visible_ascii(self, text):
-        made = mock.create_autospec(email.message.Message, instance=True)
-        made.get_all.return_value = [f'Bearer {text}']
-        token = authn.bearer_token(made)
-        if token is not None:
-            self.assertRegex(token, r'\A[!-~]+\Z')
+        protocol = base64.urlsafe_b64encode(text.encode(
+            errors='replace')).decode().rstrip('=')
+        made = websocket(f'v5,{PREFIX}{protocol}')
+        for tokens in (authn.bearer_tokens(raw(f'Bearer {text}')),
+                       authn.bearer_tokens(made)):
+            for token in tokens:
+                self.assertRegex(token, r'\A[!-~]+\Z')
+
+    def test_that_of_a_websocket_comes_after(self):
+        made = websocket(f'v5, {PREFIX}dDJr')
+        self.assertEqual(['t2k'], authn.bearer_tokens(made))
+        made['Authorization'] = 'Bearer t0k'
+        self.assertEqual(['t0k', 't2k'], authn.bearer_tokens(made))
+
+    def test_that_of_a_websocket_is_bounded(self):
+        for size, number in ((16_383, 1), (16_386, 0)):
+            token = base64.urlsafe_b64encode(b'a' * size).decode()
+            self.assertEqual(number, len(authn.bearer_tokens(
+                websocket(f'{PREFIX}{token},v5'))))
 
 
 class ReviewedTestCase(base.BaseTestCase):
@@ -230,6 +260,28 @@ class AuthenticatorTestCase(base.BaseTestCase):
         self.asked.assert_called_once_with({
             'apiVersion': 'authentication.k8s.io/v1', 'kind': 'TokenReview',
             'spec': {'token': TOKEN}})
+
+    def test_a_websockets_token_is_reviewed_as_any_other(self):
+        encoded = base64.urlsafe_b64encode(TOKEN.encode()).decode()
+        made = websocket(f'{PREFIX}{encoded.rstrip("=")}, v5.channel.k8s.io')
+        self.assertEqual(
+            'alice', self.authenticator.authenticate(None, made).name)
+        self.assertEqual('alice', self.name(f'Bearer {TOKEN}'))
+        self.asked.assert_called_once_with({
+            'apiVersion': 'authentication.k8s.io/v1', 'kind': 'TokenReview',
+            'spec': {'token': TOKEN}})
+
+    def test_one_of_two_tokens_has_to_be_somebodys(self):
+        self.asked.side_effect = lambda review: {'status': (
+            ALICE if review['spec']['token'] == 't2k' else {})}
+        made = websocket(f'v5, {PREFIX}dDJr')
+        made['Authorization'] = 'Bearer t0k'
+        self.assertEqual(
+            'alice', self.authenticator.authenticate(None, made).name)
+        self.asked.side_effect = None
+        self.asked.return_value = {'status': {}}
+        self.time += 120
+        self.assertIsNone(self.authenticator.authenticate(None, made))
 
     def test_a_token_is_reviewed_again_after_two_minutes(self):
         for later, times in ((0, 1), (119.9, 1), (0.1, 2), (119, 2)):
