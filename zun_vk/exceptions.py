@@ -253,11 +253,11 @@ class NoNetwork(ZunVkError):
     """The network namespace of a pod cannot be entered: it is gone."""
 
 
-class StreamRefused(ZunVkError):
-    """There is no such stream into a pod.
+class Refused(ZunVkError):
+    """What was asked of the kubelet's API is answered with an error.
 
-    :param status: of HTTP, that the kubelet would answer
-    :param words: why, for whoever asked
+    :param status: HTTP status
+    :param words: the answer's text, as the kubelet has it; never a secret
     """
 
     def __init__(self, status: int, words: str):

@@ -29,6 +29,7 @@ import typing
 
 from oslo_log import log as logging
 
+from zun_vk import exceptions
 from zun_vk import metrics
 from zun_vk import pace
 from zun_vk.kubelet import context
@@ -131,7 +132,7 @@ class Stream:
 
     def _ending(self, error: BaseException | None) -> str:
         """Return how it ended; of an error no more than its kind."""
-        if isinstance(error, context.Refused):
+        if isinstance(error, exceptions.Refused):
             return f'refused {error.status}'
         return type(error).__name__ if error else self.why or 'ended'
 

@@ -61,7 +61,7 @@ class Authorizer:
         :raises Refused: 403, as the kubelet words it; 500: not known
         """
         if not any(self._allowed(user, each) for each in wanted):
-            raise context.Refused(403, _forbidden(user, wanted))
+            raise exceptions.Refused(403, _forbidden(user, wanted))
 
     def _allowed(self, user: context.User,
                  wanted: attributes.Attributes) -> bool:
@@ -79,7 +79,7 @@ class Authorizer:
         except exceptions.RemoteError as error:
             if self._pace.may_pass() is not None:
                 LOG.warning('Access could not be reviewed: %s', error)
-            raise context.Refused(500, _unknown(user, wanted)) from error
+            raise exceptions.Refused(500, _unknown(user, wanted)) from error
         self._decisions.put(key, allowed, asked + (
             _ALLOWED_SECONDS if allowed else _DENIED_SECONDS))
         return allowed

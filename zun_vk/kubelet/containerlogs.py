@@ -21,6 +21,7 @@ import dataclasses
 import time
 import typing
 
+from zun_vk import exceptions
 from zun_vk import tls
 from zun_vk.kubelet import context
 from zun_vk.kubelet import hoststream
@@ -45,7 +46,7 @@ def logs(services: context.Services, exchange: context.Exchange,
     wish = logoptions.parse(exchange.query, time.time())
     pod = services.pods.find(namespace, name)
     if pod is None:
-        raise context.Refused(404, f'pod "{name}" does not exist')
+        raise exceptions.Refused(404, f'pod "{name}" does not exist')
     choice = logoptions.choose(pod, container, wish.previous)
     request = streams.StreamRequest(
         streams.LOGS, pod['metadata']['uid'], container,
@@ -68,7 +69,7 @@ def _open(services: context.Services, request: streams.StreamRequest
     """
     bus, deadline = services.need_hosts(), time.monotonic() + _SECONDS
     known = services.pods.host_of(request.uid)
-    refused = context.Refused(
+    refused = exceptions.Refused(
         404, f'the log of container "{request.container}" is on no host of '
         'this node')
     for host in _candidates(known, services.pods.all_hosts()):
@@ -79,7 +80,7 @@ def _open(services: context.Services, request: streams.StreamRequest
             return hoststream.open_stream(
                 bus, host, request,
                 left if host == known else min(left, _SECONDS_EACH))
-        except context.Refused as error:
+        except exceptions.Refused as error:
             if host == known and error.status != 404:
                 raise
             if error.status != 404 or host == known:

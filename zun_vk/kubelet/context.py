@@ -36,19 +36,6 @@ TEXT = 'text/plain; charset=utf-8'
 JSON = 'application/json'
 
 
-class Refused(exceptions.ZunVkError):
-    """A request is answered with an error.
-
-    :param status: HTTP status
-    :param words: the answer's text, as the kubelet has it; never a secret
-    """
-
-    def __init__(self, status: int, words: str):
-        super().__init__(words)
-        self.status = status
-        self.words = words
-
-
 @dataclasses.dataclass(frozen=True)
 class User:
     """Who asks, as Kubernetes knows them.
@@ -178,7 +165,7 @@ class Services:
     def need_hosts(self) -> bus_module.Bus:
         """Return the bus; raise Refused where the runtime has no hosts."""
         if not self.on_hosts or self.bus is None:
-            raise Refused(501, NO_HOSTS)
+            raise exceptions.Refused(501, NO_HOSTS)
         return self.bus
 
 

@@ -60,7 +60,7 @@ class Dispatcher:
             self._answer(exchange, found)
             if not exchange.status:
                 exchange.send(200)
-        except (context.Refused, exceptions.StreamRefused) as error:
+        except exceptions.Refused as error:
             _refuse(exchange, error.status, error.words)
         except exceptions.NotHolder:
             _refuse(exchange, 503, _NOT_HOLDER)
@@ -80,11 +80,11 @@ class Dispatcher:
         self._services.guard()
         if found is None:
             self._admit(exchange, '', tuple(exchange.path.split('/')[1:]))
-            raise context.Refused(404, '404 page not found\n')
+            raise exceptions.Refused(404, '404 page not found\n')
         route, parts = found
         self._admit(exchange, route.root, parts)
         if exchange.method not in route.methods:
-            raise context.Refused(405, '405: Method Not Allowed')
+            raise exceptions.Refused(405, '405: Method Not Allowed')
         with self._told(exchange, route, parts):
             route.handler(self._services, exchange, parts)
 
@@ -96,10 +96,10 @@ class Dispatcher:
             user = self._authenticator.authenticate(exchange.certificate,
                                                     exchange.headers)
             if user is None:
-                raise context.Refused(401, 'Unauthorized')
+                raise exceptions.Refused(401, 'Unauthorized')
             self._authorizer.authorize(user, attributes.wanted(
                 exchange.method, root, parts, self._services.node))
-        except context.Refused as error:
+        except exceptions.Refused as error:
             self._audit.refused(error.status, exchange.peer, exchange.method,
                                 root, user)
             raise

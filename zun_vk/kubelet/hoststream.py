@@ -29,7 +29,6 @@ import typing
 
 from zun_vk import exceptions
 from zun_vk import tls
-from zun_vk.kubelet import context
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
 from zun_vk.rpc import streams
@@ -60,12 +59,12 @@ def open_stream(bus: bus_module.Bus, host: str,
             max(0.1, deadline - time.monotonic()))
         return _accepted(connection, opened, deadline)
     except TimeoutError:
-        raise context.Refused(
+        raise exceptions.Refused(
             504, f'host {host} of the pod did not take the stream in time'
         ) from None
     except OSError as error:
         words = error.strerror or str(error) or type(error).__name__
-        raise context.Refused(
+        raise exceptions.Refused(
             502, f'host {host} of the pod cannot be connected to for the '
             f'stream: {words}') from None
 
@@ -77,13 +76,13 @@ def _opened(bus: bus_module.Bus, host: str, request: streams.StreamRequest,
         reply = streams.reply_from_wire(_in_time(lambda: peer.call(
             'open_stream', seconds, request=request.to_wire()), seconds))
     except (exceptions.Unreachable, TimeoutError):
-        raise context.Refused(
+        raise exceptions.Refused(
             504, f'host {host} of the pod does not answer') from None
     except (exceptions.RemoteError, fields.Malformed):
-        raise context.Refused(
+        raise exceptions.Refused(
             502, f'host {host} of the pod cannot open the stream') from None
     if isinstance(reply, streams.Declined):
-        raise context.Refused(reply.status, reply.words)
+        raise exceptions.Refused(reply.status, reply.words)
     return reply
 
 
@@ -98,7 +97,7 @@ def _in_time(call: Callable[[], dict], seconds: float) -> dict:
     """
     turns = _CALLS
     if not turns.acquire(blocking=False):
-        raise context.Refused(503, 'too many streams are being opened')
+        raise exceptions.Refused(503, 'too many streams are being opened')
     answer: futures.Future[dict] = futures.Future()
 
     def ask() -> None:

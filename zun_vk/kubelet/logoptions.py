@@ -22,7 +22,7 @@ import datetime
 import re
 import typing
 
-from zun_vk.kubelet import context
+from zun_vk import exceptions
 from zun_vk.rpc import streams
 
 _INTEGER = re.compile(r'[+-]?[0-9]{1,19}')
@@ -79,12 +79,12 @@ def parse(query: Query, now: float) -> Wish:
                           for name in ('sinceSeconds', 'limitBytes'))
         since = _time(query, 'sinceTime')
     except ValueError:
-        raise context.Refused(
+        raise exceptions.Refused(
             400, '{"message": "Unable to decode query."}') from None
     stream = _first(query, 'stream')
     stream = 'All' if stream is None else stream
     if not _is_valid(tail, seconds, since, limit, stream):
-        raise context.Refused(422, '{"message": "Invalid request."}')
+        raise exceptions.Refused(422, '{"message": "Invalid request."}')
     if seconds is not None:
         since = max(0.0, now - seconds)
     return Wish(streams.LogOptions(
@@ -157,7 +157,7 @@ def choose(pod: Mapping, container: str, previous: bool) -> Choice:
     spec = pod.get('spec') or {}
     if not any(each['name'] == container
                for kind in _KINDS for each in spec.get(kind) or ()):
-        raise context.Refused(
+        raise exceptions.Refused(
             404, f'container "{container}" not found in pod "{name}"')
     who = f'container "{container}" in pod "{name}"'
     status = _status(pod, container, who)
@@ -165,7 +165,7 @@ def choose(pod: Mapping, container: str, previous: bool) -> Choice:
     last = (status.get('lastState') or {}).get('terminated')
     if previous:
         if not last or not last.get('containerID'):
-            raise context.Refused(
+            raise exceptions.Refused(
                 400, f'previous terminated {who} not found')
         return _of(status, last)
     if state.get('running') is not None or (
@@ -175,8 +175,8 @@ def choose(pod: Mapping, container: str, previous: bool) -> Choice:
     if last and last.get('containerID'):
         return _of(status, last)
     if last or state.get('terminated') is not None:
-        raise context.Refused(400, f'{who} is terminated')
-    raise context.Refused(400, _waits(who, state.get('waiting')))
+        raise exceptions.Refused(400, f'{who} is terminated')
+    raise exceptions.Refused(400, _waits(who, state.get('waiting')))
 
 
 def _status(pod: Mapping, container: str, who: str) -> Mapping:
@@ -186,7 +186,7 @@ def _status(pod: Mapping, container: str, who: str) -> Mapping:
             if each['name'] == container:
                 return each
     if status.get('phase') in _TERMINAL:
-        raise context.Refused(400, f'{who} is not available')
+        raise exceptions.Refused(400, f'{who} is not available')
     # Nothing was told yet; a kubelet always has something to tell.
     reason = ('PodInitializing' if pod['spec'].get('initContainers')
               else 'ContainerCreating')

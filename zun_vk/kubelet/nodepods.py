@@ -21,7 +21,6 @@ from oslo_log import log as logging
 
 from zun_vk import exceptions
 from zun_vk.kube import reflector
-from zun_vk.kubelet import context
 from zun_vk.pods import capsule as capsule_module
 from zun_vk.pods import hosted
 from zun_vk.pods import status as pod_status
@@ -94,7 +93,7 @@ class NodePods:
 
     def _need_capsules(self) -> None:
         if self._runtime.listed_at() == float('-inf'):
-            raise context.Refused(
+            raise exceptions.Refused(
                 503, 'the hosts of the node are not known yet')
 
     def _hosts_known(self) -> set[str]:
@@ -105,7 +104,7 @@ class NodePods:
         # The API server finds this agent before it has listed the pods of a
         # node that it has just taken: none of them is gone.
         if not self._mirror.synced.wait(_SYNC_SECONDS):
-            raise context.Refused(
+            raise exceptions.Refused(
                 503, 'the pods of the node are not known yet')
         return list(self._mirror.snapshot().values())
 

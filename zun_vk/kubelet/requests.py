@@ -24,7 +24,7 @@ import email.message
 import re
 import urllib.parse
 
-from zun_vk.kubelet import context
+from zun_vk import exceptions
 
 #: Go's net/http, as the kubelet sets it: a command is in the query.
 MAX_LINE = 1 << 20
@@ -47,7 +47,7 @@ _ONCE = ('host', 'authorization', 'content-length', 'content-type', 'expect',
          'transfer-encoding')
 
 
-class Malformed(context.Refused):
+class Malformed(exceptions.Refused):
     """No request that can be answered; the connection has to be closed."""
 
 

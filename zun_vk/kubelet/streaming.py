@@ -57,7 +57,7 @@ def port_forward(services: context.Services, exchange: context.Exchange,
     ports = _ports(exchange)
     pod = _pod(services, parts[0], parts[1], '')
     if len(parts) > 2 and pod['metadata']['uid'] != parts[2]:
-        raise context.Refused(404, 'pod not found')
+        raise exceptions.Refused(404, 'pod not found')
     missing = (f'pod not found ("{pod["metadata"]["name"]}_'
                f'{pod["metadata"]["namespace"]}")')
     _upgraded(services, exchange, streams.StreamRequest(
@@ -77,12 +77,12 @@ def run(services: context.Services, exchange: context.Exchange,
     try:
         status, said = _ran(stream, exchange)
     except OSError as error:
-        raise context.Refused(
+        raise exceptions.Refused(
             502, f'the host of the pod broke off: {error}') from None
     finally:
         stream.close()
     if status != 200:
-        raise context.Refused(status, said.decode(errors='replace'))
+        raise exceptions.Refused(status, said.decode(errors='replace'))
     exchange.send(200, said, context.JSON)
 
 
@@ -96,11 +96,11 @@ def _remote_command(services: context.Services, exchange: context.Exchange,
     # Kubernetes: a terminal has one output.
     stderr = stderr and not tty
     if not (stdin or stdout or stderr):
-        raise context.Refused(
+        raise exceptions.Refused(
             400, 'you must specify at least 1 of stdin, stdout, stderr')
     uid, container, missing = _container(services, parts)
     if kind == streams.EXEC and not command:
-        raise context.Refused(400, 'you must specify the command to run')
+        raise exceptions.Refused(400, 'you must specify the command to run')
     _upgraded(services, exchange, streams.StreamRequest(
         kind, uid, container, command=command, stdin=stdin, stdout=stdout,
         stderr=stderr, tty=tty), missing)
@@ -113,14 +113,14 @@ def _upgraded(services: context.Services, exchange: context.Exchange,
     :param missing: said where the pod has no host yet
     """
     if not websocket.is_upgrade(exchange.headers):
-        raise context.Refused(400, 'Upgrade request required')
+        raise exceptions.Refused(400, 'Upgrade request required')
     stream = _opened(services, request, missing)
     try:
         try:
             stream.send_all(b''.join(_head(exchange)),
                             time.monotonic() + _HEAD_SECONDS)
         except OSError:
-            raise context.Refused(
+            raise exceptions.Refused(
                 502, 'the host of the pod broke off') from None
         client = exchange.hijack()
         outcome = relay.relay(client, stream, stop=exchange.stop)
@@ -134,14 +134,11 @@ def _upgraded(services: context.Services, exchange: context.Exchange,
 
 def _opened(services: context.Services, request: streams.StreamRequest,
             missing: str) -> tls.Stream:
-    try:
-        services.guard()
-    except exceptions.NotHolder:
-        raise context.Refused(
-            503, 'another agent may hold this node by now') from None
+    # Once more: it takes a time to find out whether the user may.
+    services.guard()
     host = services.pods.host_of(request.uid)
     if host is None:
-        raise context.Refused(500, missing)
+        raise exceptions.Refused(500, missing)
     return hoststream.open_stream(services.need_hosts(), host, request)
 
 
@@ -149,7 +146,7 @@ def _pod(services: context.Services, namespace: str, name: str,
          uid: str) -> dict:
     pod = services.pods.find(namespace, name, uid)
     if pod is None:
-        raise context.Refused(404, 'pod does not exist')
+        raise exceptions.Refused(404, 'pod does not exist')
     return pod
 
 
@@ -167,7 +164,7 @@ def _container(services: context.Services, parts: tuple[str, ...]
                for kind in ('containers', 'initContainers',
                             'ephemeralContainers')
                for each in spec.get(kind) or ()):
-        raise context.Refused(500, missing)
+        raise exceptions.Refused(500, missing)
     return pod['metadata']['uid'], container, missing
 
 
@@ -181,22 +178,23 @@ def _ports(exchange: context.Exchange) -> tuple[int, ...]:
         return ()
     values = exchange.query.get('port', ())
     if not values:
-        raise context.Refused(400, 'query parameter "port" is required')
+        raise exceptions.Refused(400, 'query parameter "port" is required')
     return tuple(_port(each) for value in values for each in _split(value))
 
 
 def _split(value: str) -> list[str]:
     if not value:
-        raise context.Refused(400, 'query parameter "port" cannot be empty')
+        raise exceptions.Refused(400, 'query parameter "port" cannot be empty')
     return value.split(',')
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6
             and int(text) < 65536):
-        raise context.Refused(400, f'unable to parse "{text[:32]}" as a port')
+        raise exceptions.Refused(
+            400, f'unable to parse "{text[:32]}" as a port')
     if int(text) < 1:
-        raise context.Refused(400, f'port "{text}" must be > 0')
+        raise exceptions.Refused(400, f'port "{text}" must be > 0')
     return int(text)
 
 

@@ -45,7 +45,7 @@ _GREETING_SECONDS = 10.0
 _EXHAUSTED_SECONDS = 0.1
 
 
-class Refused(Exception):
+class NoToken(Exception):
     """Somebody has no token."""
 
 
@@ -195,19 +195,19 @@ class Listener:
         except Full as error:
             self._turned_away.tell(turnedaway.FULL, peer, error)
             return
-        except (Refused, OSError) as error:
+        except (NoToken, OSError) as error:
             self._turned_away.tell(turnedaway.TOKEN, peer, error)
             return
         try:
             serve(stream, self._stop)
-        except (OSError, ValueError, exceptions.StreamRefused) as error:
+        except (OSError, ValueError, exceptions.Refused) as error:
             LOG.info('A stream to %s is broken: %s', peer, error)
 
     def _greeted(self, stream: tls.Stream,
                  connection: socket.socket) -> runtime_module.Serve:
         """Return what a connection is good for.
 
-        :raises Refused: nothing
+        :raises NoToken: nothing
         :raises Full: something, but not now
         :raises OSError: it ended, or took too long
         """
@@ -216,18 +216,18 @@ class Listener:
         line = b''
         while b'\n' not in line:
             if len(line) >= streams.MAX_GREETING:
-                raise Refused('it has no greeting')
+                raise NoToken('it has no greeting')
             some = stream.receive(streams.MAX_GREETING - len(line), deadline)
             if not some:
-                raise Refused('it has no greeting')
+                raise NoToken('it has no greeting')
             line += some
         # Nothing may follow it before it was answered.
         if not line.startswith(streams.GREETING) or not line.endswith(b'\n'):
-            raise Refused('it has no greeting')
+            raise NoToken('it has no greeting')
         token = line.removeprefix(streams.GREETING)[:-1]
         serve = self._tickets.redeem(token.decode('latin-1'))
         if serve is None:
-            raise Refused('its token opens nothing')
+            raise NoToken('its token opens nothing')
         with self._lock:
             self._new.pop(connection, None)
             if len(self._threads) - len(self._new) > self._most:

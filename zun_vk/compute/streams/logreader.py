@@ -56,7 +56,7 @@ class LogStream:
     def __call__(self, sink: sink_module.Sink) -> None:
         """Write it.
 
-        :raises StreamRefused: it is gone
+        :raises Refused: it is gone
         :raises ReaderGone: nobody reads it any more
         :raises OSError: it cannot be read
         """

@@ -65,7 +65,7 @@ class LogSource:
     def prepare(self, request: streams.StreamRequest) -> sink_module.Writer:
         """Return what writes the log that is asked for.
 
-        :raises StreamRefused: there is none
+        :raises Refused: there is none
         """
         options = request.logs or streams.LogOptions()
         uid, container = request.uid, request.container
@@ -115,8 +115,8 @@ class LogSource:
         return str(remnant.get('namespace')), str(remnant.get('pod'))
 
 
-def _no_log(container: str) -> exceptions.StreamRefused:
-    return exceptions.StreamRefused(
+def _no_log(container: str) -> exceptions.Refused:
+    return exceptions.Refused(
         404, f'the log of container "{container}" is not on its host')
 
 

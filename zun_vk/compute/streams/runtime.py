@@ -77,7 +77,7 @@ class RuntimeStreams:
     def prepare(self, request: streams.StreamRequest) -> Serve:
         """Return what serves an exec, an attach or a port-forward.
 
-        :raises StreamRefused: there is no such stream
+        :raises Refused: there is no such stream
         """
         self._check(request)
         with _Refusing():
@@ -94,7 +94,7 @@ class RuntimeStreams:
         First a line with the HTTP status, then the output, or why there is
         none.
 
-        :raises StreamRefused: there is no such container
+        :raises Refused: there is no such container
         """
         self._check(request)
         with _Refusing():
@@ -109,7 +109,7 @@ class RuntimeStreams:
 
     def _check(self, request: streams.StreamRequest) -> None:
         if not self._is_known(request.uid):
-            raise exceptions.StreamRefused(404, 'pod does not exist')
+            raise exceptions.Refused(404, 'pod does not exist')
 
     def _url(self, request: streams.StreamRequest) -> str:
         if request.kind == streams.PORT_FORWARD:
@@ -132,7 +132,7 @@ class RuntimeStreams:
             and request.container_id in ('', container.id))
         if found is None:
             # Kubernetes: the kubelet's words, and no 404.
-            raise exceptions.StreamRefused(
+            raise exceptions.Refused(
                 500, f'container not found ("{request.container}")')
         return found
 
@@ -142,7 +142,7 @@ class RuntimeStreams:
                 seen.sandbox, self._runtime.sandboxes(_labels(request)))
             if sandbox.ready)
         if found is None:
-            raise exceptions.StreamRefused(
+            raise exceptions.Refused(
                 500, f'pod not found ("{request.uid}")')
         return found
 
@@ -176,7 +176,7 @@ class _Refusing:
             status = 500
         else:
             return
-        raise exceptions.StreamRefused(status, error.message) from None
+        raise exceptions.Refused(status, error.message) from None
 
 
 def _labels(request: streams.StreamRequest) -> dict[str, str]:
@@ -191,7 +191,7 @@ def _newest(found: Iterable[typing.Any]) -> str | None:
 def parsed(url: str) -> Target:
     """Return the target that a runtime's URL is.
 
-    :raises StreamRefused: it leads off this host, or makes no sense
+    :raises Refused: it leads off this host, or makes no sense
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -199,19 +199,19 @@ def parsed(url: str) -> Target:
         address = ipaddress.ip_address(
             '127.0.0.1' if host == 'localhost' else host)
     except ValueError:
-        raise exceptions.StreamRefused(
+        raise exceptions.Refused(
             500, 'the container runtime gave no address of a stream'
         ) from None
     if parts.scheme != 'http' or not address.is_loopback:
         # Its path is as good as a token.
         LOG.error('The container runtime serves streams at %s://%s; only '
                   'http and a loopback address are used', parts.scheme, host)
-        raise exceptions.StreamRefused(
+        raise exceptions.Refused(
             500, 'the container runtime serves streams elsewhere than on '
             'the loopback address of its host')
     path = urllib.parse.urlunsplit(('', '', parts.path, parts.query, ''))
     if not re.fullmatch(r'/[!-~]*', path):
-        raise exceptions.StreamRefused(
+        raise exceptions.Refused(
             500, 'the container runtime gave no address of a stream')
     return Target(str(address), port, path)
 

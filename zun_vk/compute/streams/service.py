@@ -124,7 +124,7 @@ class Streams:
             return self._opened(request)
         except fields.Malformed as error:
             return streams.Declined(str(error), 400)
-        except exceptions.StreamRefused as error:
+        except exceptions.Refused as error:
             return streams.Declined(error.words, error.status)
         finally:
             self._turns.release()
@@ -132,7 +132,7 @@ class Streams:
     def _opened(self, request: streams.StreamRequest) -> streams.Opened:
         prepare = self._kinds.get(request.kind)
         if prepare is None:
-            raise exceptions.StreamRefused(
+            raise exceptions.Refused(
                 501, f'this host has no streams of kind {request.kind}')
         token = self._tickets.issue(prepare(request))
         # Who asked is known to the agent, which tells that; commands may

@@ -49,7 +49,7 @@ class Sink(typing.Protocol):
 #: the agent can tell.
 Writer: typing.TypeAlias = Callable[[Sink], None]
 #: Makes the writer of a request, on the bus's thread: quickly. Raises
-#: StreamRefused where there is no such stream.
+#: Refused where there is no such stream.
 Prepare: typing.TypeAlias = Callable[[streams.StreamRequest], Writer]
 
 

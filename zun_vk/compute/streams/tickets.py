@@ -50,13 +50,13 @@ class Tickets(typing.Generic[T]):
     def issue(self, what: T) -> str:
         """Return a token that is good for ``what``.
 
-        :raises StreamRefused: too many wait already
+        :raises Refused: too many wait already
         """
         token = secrets.token_urlsafe(_BYTES)
         with self._lock:
             self._forget_late()
             if len(self._waiting) >= self._most:
-                raise exceptions.StreamRefused(
+                raise exceptions.Refused(
                     503, 'too many streams wait on the host of the pod')
             self._waiting[_digest(token)] = self._clock() + SECONDS, what
         return token

@@ -26,7 +26,6 @@ import time
 import typing
 import weakref
 
-from zun_vk import exceptions
 from zun_vk.kubelet import context
 from zun_vk.kubelet.stats import asking
 from zun_vk.kubelet.stats import totals
@@ -103,8 +102,8 @@ class Gatherer:
         """Return the figures, gathered now or shared with who just asked.
 
         :param kind: of ``rpc.stats.KINDS``
-        :raises Refused: the node has no hosts that can tell, or another
-            agent may hold it
+        :raises Refused: the node has no hosts that can tell
+        :raises NotHolder: another agent may hold it
         """
         bus = services.need_hosts()
         with self._changed:
@@ -127,11 +126,7 @@ class Gatherer:
 
     def _gather(self, services: context.Services, bus: bus_module.Bus,
                 kind: str) -> Gathered:
-        try:
-            services.guard()
-        except exceptions.RemoteError:
-            raise context.Refused(
-                503, 'another agent may hold the node') from None
+        services.guard()
         pods = services.pods
         by_uid = {pod['metadata']['uid']: pod for pod in pods.all()}
         with self._changed:
@@ -201,6 +196,7 @@ def gathered(services: context.Services, kind: str) -> Gathered:
 
     :param kind: of ``rpc.stats.KINDS``
     :raises Refused: nobody can tell
+    :raises NotHolder: another agent may hold the node
     """
     return _GATHERERS.of(services).of(services, kind)
 

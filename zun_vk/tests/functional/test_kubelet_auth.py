@@ -101,7 +101,7 @@ class AuthTestCase(oslotest_base.BaseTestCase):
         try:
             self.authorizer.authorize(user, attributes.wanted(
                 method, root, (), node or self.node))
-        except context.Refused as refused:
+        except exceptions.Refused as refused:
             return refused.status
         return 200
 

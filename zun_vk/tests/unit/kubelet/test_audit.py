@@ -17,6 +17,7 @@ from hypothesis import strategies
 from oslotest import base
 import prometheus_client
 
+from zun_vk import exceptions
 from zun_vk.kubelet import audit
 from zun_vk.kubelet import context
 
@@ -124,7 +125,8 @@ class StreamTestCase(AuditTestCase):
 
     def test_an_error_tells_its_kind_and_no_more(self):
         for error, why in ((OSError('secret'), '"OSError"'),
-                           (context.Refused(404, 'secret'), '"refused 404"')):
+                           (exceptions.Refused(404, 'secret'),
+                            '"refused 404"')):
             def fail(error=error):
                 with self.stream():
                     raise error

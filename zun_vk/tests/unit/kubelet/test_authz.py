@@ -49,7 +49,7 @@ class AuthorizerTestCase(base.BaseTestCase):
             user, attributes.wanted(method, root, (), node))
 
     def refused(self, *args, **options):
-        error = self.assertRaises(context.Refused, self.authorize, *args,
+        error = self.assertRaises(exceptions.Refused, self.authorize, *args,
                                   **options)
         return error.status, error.words
 
@@ -102,7 +102,7 @@ class AuthorizerTestCase(base.BaseTestCase):
 
     def test_nothing_to_ask_for_is_refused(self):
         error = self.assertRaises(
-            context.Refused, self.authorizer.authorize, ALICE, ())
+            exceptions.Refused, self.authorizer.authorize, ALICE, ())
         self.assertEqual(
             (403, 'Authorization error: could not determine attributes for '
              'request'), (error.status, error.words))

@@ -19,6 +19,7 @@ from hypothesis import strategies
 from oslo_config import cfg
 from oslotest import base
 
+from zun_vk import exceptions
 from zun_vk import relay
 from zun_vk.kubelet import containerlogs
 from zun_vk.kubelet import context
@@ -60,7 +61,7 @@ class ParseTestCase(base.BaseTestCase):
             {name: [value] for name, value in query.items()}, _NOW)
 
     def _refused(self, **query) -> tuple[int, str]:
-        error = self.assertRaises(context.Refused, self._parse, **query)
+        error = self.assertRaises(exceptions.Refused, self._parse, **query)
         return error.status, error.words
 
     def test_nothing_asked_is_everything(self):
@@ -125,7 +126,7 @@ class ParseTestCase(base.BaseTestCase):
     def test_any_query_is_understood_or_refused(self, query):
         try:
             options = self._parse(**query).options
-        except context.Refused as error:
+        except exceptions.Refused as error:
             self.assertIn(error.status, (400, 422))
         else:
             wire = streams.StreamRequest('logs', 'u', 'c', logs=options)
@@ -139,7 +140,7 @@ class ChooseTestCase(base.BaseTestCase):
         return logoptions.choose(_pod([status]), 'c', previous)
 
     def _words(self, *args) -> str:
-        error = self.assertRaises(context.Refused, self._choose, *args)
+        error = self.assertRaises(exceptions.Refused, self._choose, *args)
         self.assertEqual(400, error.status)
         return error.words
 
@@ -191,19 +192,19 @@ class ChooseTestCase(base.BaseTestCase):
 
     def test_a_pod_of_which_nothing_was_told_is_being_made(self):
         error = self.assertRaises(
-            context.Refused, logoptions.choose, _pod(phase='Pending'), 'c',
+            exceptions.Refused, logoptions.choose, _pod(phase='Pending'), 'c',
             False)
         self.assertEqual('container "c" in pod "web" is waiting to start: '
                          'ContainerCreating', error.words)
         error = self.assertRaises(
-            context.Refused, logoptions.choose, _pod(phase='Failed'), 'c',
+            exceptions.Refused, logoptions.choose, _pod(phase='Failed'), 'c',
             False)
         self.assertEqual('container "c" in pod "web" is not available',
                          error.words)
 
     def test_a_container_that_the_pod_has_not_is_not_found(self):
         error = self.assertRaises(
-            context.Refused, logoptions.choose, _pod([]), '../c', False)
+            exceptions.Refused, logoptions.choose, _pod([]), '../c', False)
         self.assertEqual(
             (404, 'container "../c" not found in pod "web"'),
             (error.status, error.words))
@@ -320,7 +321,7 @@ class LogsTestCase(base.BaseTestCase):
 
     def _refused(self) -> tuple[int, str]:
         exchange = self._exchange()
-        error = self.assertRaises(context.Refused, self._logs, exchange)
+        error = self.assertRaises(exceptions.Refused, self._logs, exchange)
         self.assertFalse(exchange.begun.is_set())
         return error.status, error.words
 
@@ -399,7 +400,7 @@ class LogsTestCase(base.BaseTestCase):
         self.assertEqual(501, self._refused()[0])
 
     def test_a_host_that_does_not_answer_is_said_to(self):
-        self.open.side_effect = context.Refused(504, 'host-1 is silent')
+        self.open.side_effect = exceptions.Refused(504, 'host-1 is silent')
         self.pods.all_hosts.return_value = {'host-1', 'host-2'}
         self.assertEqual((504, 'host-1 is silent'), self._refused())
         self.assertEqual(1, self.open.call_count)
@@ -411,7 +412,7 @@ class LogsTestCase(base.BaseTestCase):
         def open_stream(bus, host, request, timeout):
             if host == 'host-3':
                 return self.stream
-            raise context.Refused(404 if host == 'host-1' else 504, host)
+            raise exceptions.Refused(404 if host == 'host-1' else 504, host)
 
         self.open.side_effect = open_stream
         self.stream.complete()
@@ -427,7 +428,7 @@ class LogsTestCase(base.BaseTestCase):
         self.assertEqual((504, 'host-1'), self._refused())
 
     def _fail(self, host: str) -> None:
-        raise context.Refused(504 if host == 'host-1' else 404, host)
+        raise exceptions.Refused(504 if host == 'host-1' else 404, host)
 
     def test_no_host_at_all_has_no_logs(self):
         self.pods.host_of.return_value = None

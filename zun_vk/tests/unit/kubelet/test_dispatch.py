@@ -118,7 +118,7 @@ class TestAccess(DispatchTestCase):
         self.authorizer.authorize.assert_not_called()
 
     def test_a_user_without_rights_reaches_nothing(self):
-        self.authorizer.authorize.side_effect = context.Refused(
+        self.authorizer.authorize.side_effect = exceptions.Refused(
             403, 'Forbidden (user=jane)')
         for path, method in self.everything():
             exchange, sent = self.ask(path, method)
@@ -162,7 +162,7 @@ class TestAccess(DispatchTestCase):
         self.audit.refused.assert_called_once_with(
             401, '192.0.2.9:4711', 'POST', '/exec', None)
         self.authenticator.authenticate.return_value = _USER
-        self.authorizer.authorize.side_effect = context.Refused(403, 'no')
+        self.authorizer.authorize.side_effect = exceptions.Refused(403, 'no')
         self.ask('/unknown')
 
         self.audit.refused.assert_called_with(
@@ -184,14 +184,13 @@ class TestHandlers(DispatchTestCase):
             'zun_vk_thread_crashes_total', {'thread': 'kubelet'}) or 0
 
     def test_one_that_refuses_is_answered_in_its_words(self):
-        for refusal in (context.Refused(404, 'pod does not exist'),
-                        exceptions.StreamRefused(404, 'pod does not exist')):
-            self.handler.side_effect = refusal
+        self.handler.side_effect = exceptions.Refused(
+            404, 'pod does not exist')
 
-            exchange, sent = self.ask('/pods')
+        exchange, sent = self.ask('/pods')
 
-            self.assertEqual(404, exchange.status)
-            self.assertTrue(sent.endswith(b'\r\n\r\npod does not exist'))
+        self.assertEqual(404, exchange.status)
+        self.assertTrue(sent.endswith(b'\r\n\r\npod does not exist'))
 
     def test_one_that_fails_is_answered_without_internals(self):
         for failure in (ValueError(_SECRET), OSError(_SECRET),
@@ -212,7 +211,7 @@ class TestHandlers(DispatchTestCase):
         self.assertEqual(503, self.ask('/pods')[0].status)
 
     def test_one_that_fails_with_its_answer_begun_breaks_it(self):
-        for failure in (ValueError(), context.Refused(500, 'late')):
+        for failure in (ValueError(), exceptions.Refused(500, 'late')):
             def begin(services, exchange, parts, failure=failure):
                 with exchange.chunks() as write:
                     write(b'part')
@@ -273,7 +272,7 @@ class TestHandlers(DispatchTestCase):
 
     def test_a_stream_that_is_refused_is_told_of(self):
         log = self.useFixture(fixtures.FakeLogger('zun_vk.kubelet.audit'))
-        self.handler.side_effect = context.Refused(404, 'no such container')
+        self.handler.side_effect = exceptions.Refused(404, 'no such container')
 
         self.ask('/exec/ns/pod/c', 'POST')
 

@@ -22,7 +22,6 @@ from oslotest import base
 
 from zun_vk import exceptions
 from zun_vk import relay
-from zun_vk.kubelet import context
 from zun_vk.kubelet import hoststream
 from zun_vk.rpc import bus
 from zun_vk.rpc import streams
@@ -62,8 +61,8 @@ class OpenStreamTestCase(base.BaseTestCase):
         """Return the refusal that an answer over the bus leads to."""
         self.bus = FakeBus(answer)
         return self.assertRaises(
-            context.Refused, hoststream.open_stream, self.bus, 'host-1', EXEC,
-            timeout)
+            exceptions.Refused, hoststream.open_stream, self.bus, 'host-1',
+            EXEC, timeout)
 
     def opened(self):
         opened = self.host.opened(EXEC)
@@ -98,7 +97,8 @@ class OpenStreamTestCase(base.BaseTestCase):
         bus.call = lambda *_arguments, **_named: held.wait(30)
         started = time.monotonic()
         refused = self.assertRaises(
-            context.Refused, hoststream.open_stream, bus, 'host-1', EXEC, 0.3)
+            exceptions.Refused, hoststream.open_stream, bus, 'host-1', EXEC,
+            0.3)
         self.assertEqual(504, refused.status)
         self.assertLess(time.monotonic() - started, 5)
 
@@ -110,8 +110,8 @@ class OpenStreamTestCase(base.BaseTestCase):
         bus = FakeBus({})
         bus.call = lambda *_arguments, **_named: held.wait(30)
         statuses = [self.assertRaises(
-            context.Refused, hoststream.open_stream, bus, 'host-1', EXEC, 0.1
-        ).status for _ in range(2)]
+            exceptions.Refused, hoststream.open_stream, bus, 'host-1', EXEC,
+            0.1).status for _ in range(2)]
         self.assertEqual([504, 503], statuses)
 
     def test_a_host_that_fails_is_502(self):

@@ -82,7 +82,7 @@ class TestNodePods(NodePodsTestCase):
         self.show()
         for ask in (lambda: self.pods.find('shop', 'web'), self.pods.all):
             with mock.patch.object(nodepods, '_SYNC_SECONDS', 0.01):
-                refused = self.assertRaises(context.Refused, ask)
+                refused = self.assertRaises(exceptions.Refused, ask)
             self.assertEqual(503, refused.status)
 
         threading.Timer(0.1, self.mirror.synced.set).start()
@@ -146,7 +146,7 @@ class TestNodePods(NodePodsTestCase):
         self.runtime.listed_at.return_value = float('-inf')
 
         for ask in (self.pods.hosts, lambda: self.pods.host_of('u1')):
-            refused = self.assertRaises(context.Refused, ask)
+            refused = self.assertRaises(exceptions.Refused, ask)
             self.assertEqual(503, refused.status)
         self.assertEqual({'h7'}, self.pods.all_hosts())
         self.hosts.hosts_of.return_value = {'h2'}
@@ -224,7 +224,8 @@ class TestAnswers(NodePodsTestCase):
         self.assertEqual(10250, settings['port'])
 
     def test_without_hosts_it_is_said_what_to_enable(self):
-        refusal = self.assertRaises(context.Refused, self.services.need_hosts)
+        refusal = self.assertRaises(exceptions.Refused,
+                                    self.services.need_hosts)
 
         self.assertEqual(501, refusal.status)
         self.assertIn('[pods] capsule_runtime = compute', refusal.words)

@@ -107,7 +107,7 @@ class StreamingTestCase(base.BaseTestCase):
 
     def refused(self, handler, parts, query, headers=SPDY, method='POST'):
         exchange = self.exchange(query, headers, method)
-        refused = self.assertRaises(context.Refused, handler, self.services,
+        refused = self.assertRaises(exceptions.Refused, handler, self.services,
                                     exchange, parts)
         return refused.status, refused.words
 
@@ -279,8 +279,10 @@ class RefusedTestCase(StreamingTestCase):
 
     def test_a_node_that_another_agent_may_hold(self):
         self.guard.side_effect = exceptions.NotHolder('kubernetes', 'x')
-        self.assertEqual(503, self.refused(streaming.exec, PARTS,
-                                           self.COMMAND)[0])
+        self.assertRaises(
+            exceptions.NotHolder, streaming.exec, self.services,
+            self.exchange(self.COMMAND), PARTS)
+        self.pods.host_of.assert_not_called()
 
     def test_a_runtime_without_hosts(self):
         self.services = context.Services(
@@ -313,7 +315,8 @@ class RunTestCase(StreamingTestCase):
         self.assertEqual([['echo', 'a', 'b']], self.asked)
 
     def test_a_command_that_fails_is_an_error(self):
-        refused = self.assertRaises(context.Refused, self.run_, b'', b'no', 3)
+        refused = self.assertRaises(exceptions.Refused, self.run_, b'', b'no',
+                                    3)
         self.assertEqual((500, "command 'echo a b' exited with 3: no"),
                          (refused.status, refused.words))
 
@@ -325,6 +328,6 @@ class RunTestCase(StreamingTestCase):
 
         self.host.runtime.execs = stop
         refused = self.assertRaises(
-            context.Refused, streaming.run, self.services,
+            exceptions.Refused, streaming.run, self.services,
             self.exchange({'cmd': ['id']}, {}), PARTS)
         self.assertEqual(502, refused.status)

@@ -64,7 +64,7 @@ class SourceTestCase(base.BaseTestCase):
 
     def _refused(self, *args, **options) -> None:
         error = self.assertRaises(
-            exceptions.StreamRefused, self.source.prepare,
+            exceptions.Refused, self.source.prepare,
             self._request(*args, **options))
         self.assertEqual(404, error.status)
 
@@ -110,7 +110,7 @@ class SourceTestCase(base.BaseTestCase):
         write = self.source.prepare(self._request())
         os.rename(os.path.join(self.root, 'ns_pod_uid'),
                   os.path.join(self.root, 'gone'))
-        self.assertRaises(exceptions.StreamRefused, write, speaker.Sink())
+        self.assertRaises(exceptions.Refused, write, speaker.Sink())
 
     def test_following_ends_when_the_container_did(self):
         pod, looks = self._run(), iter(range(9))

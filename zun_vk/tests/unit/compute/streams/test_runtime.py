@@ -42,17 +42,17 @@ class ParsedTestCase(base.BaseTestCase):
                     'https://127.0.0.1:4000/x', 'http://127.0.0.1:4000',
                     'http://127.0.0.1:4000/a b', ''):
             with self.subTest(url=url):
-                refused = self.assertRaises(exceptions.StreamRefused,
+                refused = self.assertRaises(exceptions.Refused,
                                             runtime.parsed, url)
                 self.assertEqual(500, refused.status)
 
     @hypothesis.given(strategies.text())
     def test_nothing_crashes_it(self, url):
-        with contextlib.suppress(exceptions.StreamRefused):
+        with contextlib.suppress(exceptions.Refused):
             runtime.parsed(url)
 
     def test_a_refusal_shows_no_path(self):
-        refused = self.assertRaises(exceptions.StreamRefused, runtime.parsed,
+        refused = self.assertRaises(exceptions.Refused, runtime.parsed,
                                     'http://10.0.0.1:4000/exec/secret')
         self.assertNotIn('secret', refused.words)
 

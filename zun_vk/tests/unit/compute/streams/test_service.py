@@ -135,7 +135,7 @@ class OpenedTestCase(HostTestCase):
         def hang(request):
             asked.set()
             held.wait(30)
-            raise exceptions.StreamRefused(404, 'no such')
+            raise exceptions.Refused(404, 'no such')
 
         self.host.streams.register(streams.LOGS, hang)
         hung = threading.Thread(target=self.host.opened, args=(LOGS,))
@@ -347,7 +347,7 @@ class WriterTestCase(HostTestCase):
 
     def test_a_log_that_went_after_its_token_was_given_is_no_crash(self):
         def fail(to):
-            raise exceptions.StreamRefused(404, 'the log is gone')
+            raise exceptions.Refused(404, 'the log is gone')
 
         with mock.patch.object(listener.LOG, 'exception',
                                autospec=True) as crashed:
@@ -400,7 +400,7 @@ class WriterTestCase(HostTestCase):
         self.ended()
 
     def test_a_refusal_of_its_maker_is_told(self):
-        refuse = mock.Mock(spec=[], side_effect=exceptions.StreamRefused(
+        refuse = mock.Mock(spec=[], side_effect=exceptions.Refused(
             400, 'no such log'))
         self.host.streams.register(streams.LOGS, refuse)
         self.assertEqual(streams.Declined('no such log', 400),

@@ -52,7 +52,7 @@ class TicketsTestCase(base.BaseTestCase):
     def test_only_so_many_wait(self):
         for _ in range(3):
             self.tickets.issue('a')
-        refused = self.assertRaises(exceptions.StreamRefused,
+        refused = self.assertRaises(exceptions.Refused,
                                     self.tickets.issue, 'b')
         self.assertEqual(503, refused.status)
         self.now = 30
