@@ -20,6 +20,7 @@ For one thread at a time.
 """
 
 import hashlib
+import os
 import select
 import socket
 import ssl
@@ -30,6 +31,9 @@ import typing
 _RECORD = 16 * 1024
 _CIPHER = 256 * 1024
 _PLAIN = 128 * 1024
+
+#: Inode, size and nanoseconds of each file; None: there is none.
+Version: typing.TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 
 class Broken(OSError):
@@ -48,6 +52,19 @@ def server_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     return context
+
+
+def version(*files: str) -> Version:
+    """Return what changes as soon as one of these files does."""
+    return tuple(map(_version, files))
+
+
+def _version(name: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def tune(connection: socket.socket) -> None:

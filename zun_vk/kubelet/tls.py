@@ -16,7 +16,6 @@ the next connection. One that runs keeps what it began with. A file that
 cannot be used changes nothing: what was good stays in use.
 """
 
-import os
 import ssl
 import threading
 import time
@@ -31,8 +30,6 @@ LOG = logging.getLogger(__name__)
 
 # Seconds between two looks at the files.
 _LOOK_INTERVAL = 1.0
-# What changes when a file does: (inode, size, nanoseconds), for each.
-_Version = tuple[tuple[int, int, int] | None, ...]
 
 
 class Contexts:
@@ -46,9 +43,9 @@ class Contexts:
         self._lock = threading.Lock()  # guards all below
         self._pair: tuple[str, str] | None = None
         self._context: ssl.SSLContext | None = None
-        self._version: _Version = ()
+        self._version: tls.Version = ()
         # Of what could not be used, and was said.
-        self._failed: _Version | None = None
+        self._failed: tls.Version | None = None
         self._look_at = float('-inf')
 
     def use(self, cert_file: str, key_file: str = '') -> None:
@@ -74,7 +71,7 @@ class Contexts:
         if self._client_ca_file:
             files.append(self._client_ca_file)
         # Before they are read: a change while they are is seen next time.
-        version = tuple(_version(name) for name in files)
+        version = tls.version(*files)
         if version == self._version:
             return
         try:
@@ -138,11 +135,3 @@ def _load(option: str, load, *arguments) -> None:
         raise exceptions.ConfigError(
             option, f'{error.filename or arguments[0]}: {error.strerror}'
         ) from None
-
-
-def _version(name: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -64,9 +64,11 @@ class Certificate:
         self._given = bool(cert_file)
         self._cert_file = cert_file or os.path.join(directory, _FILE)
         self._key_file = key_file or self._cert_file
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._served: Served | None = None
-        self._stamp: tuple = ()
+        self._version: tls.Version = ()
+        # Of what could not be used, and was said.
+        self._failed: tls.Version | None = None
 
     def open(self) -> None:
         """Make it, or read it.
@@ -77,7 +79,7 @@ class Certificate:
             if not self._given:
                 _write(pathlib.Path(self._cert_file), made())
             with self._lock:
-                self._stamp = self._seen()
+                self._version = tls.version(self._cert_file, self._key_file)
                 self._served = _loaded(self._cert_file, self._key_file)
         except (OSError, ValueError) as error:
             # Not the words of a parser: they may quote the file.
@@ -89,26 +91,28 @@ class Certificate:
     def current(self) -> Served:
         """Return what is served now; after files changed, the new one."""
         with self._lock:
-            try:
+            if self._given:
                 self._refresh()
-            except (OSError, ValueError) as error:
-                LOG.error('The certificate of streams stays as it was: %s',
-                          type(error).__name__)
             if self._served is None:
                 raise ValueError('the certificate is not open')
             return self._served
 
     def _refresh(self) -> None:
-        if self._given and (stamp := self._seen()) != self._stamp:
-            # Not again before they change again, whatever comes of it.
-            self._stamp = stamp
+        # Before they are read: a change while they are is seen next time.
+        version = tls.version(self._cert_file, self._key_file)
+        if version == self._version:
+            return
+        try:
             self._served = _loaded(self._cert_file, self._key_file)
+        except (OSError, ValueError) as error:
+            # Tried again: it may pass without a change of the files.
+            if version != self._failed:
+                LOG.error('The certificate of streams stays as it was: %s',
+                          type(error).__name__)
+            self._failed = version
+        else:
+            self._version, self._failed = version, None
             LOG.info('The certificate of streams was read again')
-
-    def _seen(self) -> tuple:
-        found = (os.stat(name) for name in (self._cert_file, self._key_file))
-        return tuple((each.st_mtime_ns, each.st_ino, each.st_size)
-                     for each in found)
 
 
 def made() -> bytes:

@@ -12,6 +12,7 @@
 import os
 import pathlib
 import ssl
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -76,6 +77,26 @@ class CertificateTestCase(base.BaseTestCase):
         self.assertEqual(before, given.current())
         self.write('given.pem')
         self.assertNotEqual(before, given.current())
+
+    def test_what_breaks_is_said_once_and_tried_again(self):
+        given = self.given()
+        given.open()
+        before = given.current()
+        self.write('given.pem')
+        with mock.patch.object(
+                ssl.SSLContext, 'load_cert_chain', autospec=True,
+                side_effect=OSError(24, 'Too many open files')), \
+                mock.patch.object(certificate, 'LOG', autospec=True) as log:
+            for _ in range(3):
+                self.assertEqual(before, given.current())
+        self.assertEqual(1, log.error.call_count)
+        self.assertNotEqual(before, given.current())
+
+        (self.path / 'given.pem').unlink()
+        with mock.patch.object(certificate, 'LOG', autospec=True) as log:
+            for _ in range(3):
+                given.current()
+        self.assertEqual(1, log.error.call_count)
 
     def test_files_that_are_none_stop_the_start(self):
         (self.path / 'x.pem').write_text('secret')
