@@ -39,6 +39,7 @@ from zun_vk.kube import reflector
 from zun_vk.kubelet import context
 from zun_vk.kubelet import nodepods
 from zun_vk.kubelet import service
+from zun_vk.kubelet.stats import gather
 from zun_vk.node import capacity
 from zun_vk.node import controller as node_controller
 from zun_vk.node import observer
@@ -132,7 +133,8 @@ class HeldNode:
             nodepods.NodePods(self._mirror, self._writer, self._runtime,
                               self._hosts or hosted.NoHosts(address),
                               lambda: self._nodes.hosts()),
-            bus, self._runtime.on_hosts, fence.check), node)
+            bus, self._runtime.on_hosts, fence.check, gather.Gatherer()),
+            node)
         self._nodes = node_controller.NodeController(
             conf, which, client,
             observer.CloudObserver(

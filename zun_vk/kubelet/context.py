@@ -30,6 +30,7 @@ from oslo_config import cfg
 from zun_vk import exceptions
 from zun_vk import relay
 from zun_vk import tls
+from zun_vk.kubelet.stats import figures
 from zun_vk.rpc import bus as bus_module
 
 TEXT = 'text/plain; charset=utf-8'
@@ -142,6 +143,18 @@ class Exchange(typing.Protocol):
         """
 
 
+class Gatherer(typing.Protocol):
+    """Asks the hosts of one node what its pods use."""
+
+    def of(self, services: 'Services', kind: str) -> figures.Gathered:
+        """Return it, gathered now or shared with who just asked.
+
+        :param kind: of ``rpc.stats.KINDS``
+        :raises Refused: the node has no hosts that can tell
+        :raises NotHolder: another agent may hold it
+        """
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """The parts of one node that handlers use.
@@ -152,6 +165,7 @@ class Services:
     :param on_hosts: pods run in our own service on the hosts; without it
         whatever needs a host is refused with ``need_hosts``
     :param guard: raises NotHolder once another agent may hold the node
+    :param gatherer: of what the pods use; it ends with the node
     """
 
     conf: cfg.ConfigOpts
@@ -161,12 +175,17 @@ class Services:
     bus: bus_module.Bus | None
     on_hosts: bool
     guard: Callable[[], None]
+    gatherer: Gatherer
 
     def need_hosts(self) -> bus_module.Bus:
         """Return the bus; raise Refused where the runtime has no hosts."""
         if not self.on_hosts or self.bus is None:
             raise exceptions.Refused(501, NO_HOSTS)
         return self.bus
+
+    def gathered(self, kind: str) -> figures.Gathered:
+        """Return what the pods of the node use; see ``Gatherer``."""
+        return self.gatherer.of(self, kind)
 
 
 NO_HOSTS = (

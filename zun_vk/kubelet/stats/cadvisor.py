@@ -22,7 +22,7 @@ from prometheus_client import core
 
 from zun_vk.kubelet import context
 from zun_vk.kubelet.stats import exposition
-from zun_vk.kubelet.stats import gather
+from zun_vk.kubelet.stats import figures
 from zun_vk.kubelet.stats import totals
 from zun_vk.rpc import stats
 
@@ -52,10 +52,10 @@ _NETWORK = {
 def cadvisor(services: context.Services, exchange: context.Exchange,
              parts: tuple[str, ...]) -> None:
     """Answer /metrics/cadvisor."""
-    exposition.send(exchange, of(gather.gathered(services, stats.ALL)))
+    exposition.send(exchange, of(services.gathered(stats.ALL)))
 
 
-def of(found: gather.Gathered) -> Iterator[core.Metric]:
+def of(found: figures.Gathered) -> Iterator[core.Metric]:
     """Give all families of metrics."""
     families = _Families()
     for pod, each in found.pods:
@@ -74,7 +74,7 @@ def of(found: gather.Gathered) -> Iterator[core.Metric]:
 
 
 def _labels(pod: dict) -> dict[str, str]:
-    return {**dict.fromkeys(_LABELS, ''), **gather.reference(pod)}
+    return {**dict.fromkeys(_LABELS, ''), **figures.reference(pod)}
 
 
 class _Families:

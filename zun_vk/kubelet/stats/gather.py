@@ -18,16 +18,13 @@ alone: they are absent, and the answer says that something is missing.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 import contextlib
-import dataclasses
 import threading
 import time
-import typing
-import weakref
 
 from zun_vk.kubelet import context
 from zun_vk.kubelet.stats import asking
+from zun_vk.kubelet.stats import figures
 from zun_vk.kubelet.stats import totals
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import stats
@@ -38,43 +35,8 @@ _PATIENCE = 4.5
 _SHARED = 1.0
 
 
-class Figures(typing.NamedTuple):
-    """A pod and what it uses.
-
-    :ivar pod: its object
-    """
-
-    pod: dict
-    stats: stats.Pod
-
-
-@dataclasses.dataclass(frozen=True)
-class Gathered:
-    """What the hosts of a node told.
-
-    :param at: seconds since the epoch
-    :param since: likewise, when ``cpu_total`` was begun
-    :param cpu_total: nanoseconds that pods of the node used, those included
-        that have ended since
-    :param silent: hosts that told nothing
-    """
-
-    at: float
-    since: float
-    cpu_total: int
-    pods: tuple[Figures, ...] = ()
-    silent: frozenset[str] = frozenset()
-
-    @property
-    def deaf(self) -> bool:
-        """Whether nothing was heard, so that nothing is known of the node."""
-        return bool(self.silent) and not self.pods
-
-
 class Gatherer:
     """The figures of one node.
-
-    It keeps neither pods nor bus: it lives as long as the node's pods do.
 
     :param patience: seconds for all hosts together
     :param clock: monotonic seconds
@@ -91,14 +53,14 @@ class Gatherer:
         # Guards all that follows; notified when a gathering ends.
         self._changed = threading.Condition()
         self._begun: set[str] = set()
-        self._kept: dict[str, tuple[float, Gathered]] = {}
+        self._kept: dict[str, tuple[float, figures.Gathered]] = {}
         self._silent: frozenset[str] = frozenset()
         self._cpu = totals.CpuCounter()
         # Kinds and hosts whose question has no end yet: a bus that is down
         # may keep it, and its thread, whatever the time.
         self._open: set[tuple[str, str]] = set()
 
-    def of(self, services: context.Services, kind: str) -> Gathered:
+    def of(self, services: context.Services, kind: str) -> figures.Gathered:
         """Return the figures, gathered now or shared with who just asked.
 
         :param kind: of ``rpc.stats.KINDS``
@@ -125,7 +87,7 @@ class Gatherer:
         return made
 
     def _gather(self, services: context.Services, bus: bus_module.Bus,
-                kind: str) -> Gathered:
+                kind: str) -> figures.Gathered:
         services.guard()
         pods = services.pods
         by_uid = {pod['metadata']['uid']: pod for pod in pods.all()}
@@ -148,17 +110,17 @@ class Gatherer:
             services.node,
             sorted(hosts - stuck, key=lambda host: (host in late, host)),
             ask, self._patience, self._clock)
-        figures = tuple(
-            Figures(by_uid[each.uid], each)
+        measured = tuple(
+            figures.Figures(by_uid[each.uid], each)
             for _, found in sorted(told.items()) for each in found)
         silent = frozenset(hosts) - set(told)
         at = self._wall()
         with self._changed:
             self._silent = silent
             if kind != stats.PROBES:
-                self._cpu.take([each.stats for each in figures], at)
+                self._cpu.take([each.stats for each in measured], at)
             total = self._cpu.total
-        return Gathered(at, self._since, total, figures, silent)
+        return figures.Gathered(at, self._since, total, measured, silent)
 
     @contextlib.contextmanager
     def _opened(self, kind: str, host: str) -> Iterator[None]:
@@ -169,39 +131,3 @@ class Gatherer:
         finally:
             with self._changed:
                 self._open.discard((kind, host))
-
-
-class _Gatherers:
-    """The gatherer of each node that this agent holds."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the dict below
-        # By the node's pods: they end with the node.
-        self._by_pods: weakref.WeakKeyDictionary[
-            context.Pods, Gatherer] = weakref.WeakKeyDictionary()
-
-    def of(self, services: context.Services) -> Gatherer:
-        with self._lock:
-            found = self._by_pods.get(services.pods)
-            if found is None:
-                found = self._by_pods[services.pods] = Gatherer()
-            return found
-
-
-_GATHERERS = _Gatherers()
-
-
-def gathered(services: context.Services, kind: str) -> Gathered:
-    """Return what the pods of a node use, as its hosts tell.
-
-    :param kind: of ``rpc.stats.KINDS``
-    :raises Refused: nobody can tell
-    :raises NotHolder: another agent may hold the node
-    """
-    return _GATHERERS.of(services).of(services, kind)
-
-
-def reference(pod: Mapping) -> dict[str, str]:
-    """Return the labels by which Kubernetes' metrics name a pod."""
-    return {'pod': pod['metadata']['name'],
-            'namespace': pod['metadata']['namespace']}

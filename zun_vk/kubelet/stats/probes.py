@@ -22,7 +22,7 @@ from prometheus_client import core
 
 from zun_vk.kubelet import context
 from zun_vk.kubelet.stats import exposition
-from zun_vk.kubelet.stats import gather
+from zun_vk.kubelet.stats import figures
 from zun_vk.rpc import stats
 
 _LABELS = ('probe_type', 'result', 'container', 'pod', 'namespace',
@@ -32,10 +32,10 @@ _LABELS = ('probe_type', 'result', 'container', 'pod', 'namespace',
 def probe_metrics(services: context.Services, exchange: context.Exchange,
                   parts: tuple[str, ...]) -> None:
     """Answer /metrics/probes."""
-    exposition.send(exchange, of(gather.gathered(services, stats.PROBES)))
+    exposition.send(exchange, of(services.gathered(stats.PROBES)))
 
 
-def of(found: gather.Gathered) -> Iterator[core.Metric]:
+def of(found: figures.Gathered) -> Iterator[core.Metric]:
     """Give all families of metrics."""
     total = exposition.counter(
         'prober_probe_total',
@@ -45,5 +45,5 @@ def of(found: gather.Gathered) -> Iterator[core.Metric]:
             total.add({'probe_type': probed.kind.capitalize(),
                        'result': probed.result,
                        'container': probed.container, 'pod_uid': each.uid,
-                       **gather.reference(pod)}, probed.count)
+                       **figures.reference(pod)}, probed.count)
     yield total.metric

@@ -22,7 +22,7 @@ from prometheus_client import core
 
 from zun_vk.kubelet import context
 from zun_vk.kubelet.stats import exposition
-from zun_vk.kubelet.stats import gather
+from zun_vk.kubelet.stats import figures
 from zun_vk.kubelet.stats import totals
 from zun_vk.rpc import stats
 
@@ -34,10 +34,10 @@ _CONTAINER = ('container', *_POD)
 def resource_metrics(services: context.Services, exchange: context.Exchange,
                      parts: tuple[str, ...]) -> None:
     """Answer /metrics/resource."""
-    exposition.send(exchange, of(gather.gathered(services, stats.USAGE)))
+    exposition.send(exchange, of(services.gathered(stats.USAGE)))
 
 
-def of(found: gather.Gathered) -> Iterator[core.Metric]:
+def of(found: figures.Gathered) -> Iterator[core.Metric]:
     """Give all families of metrics."""
     yield from _of_node(found)
     yield from _of_containers(found)
@@ -49,7 +49,7 @@ def of(found: gather.Gathered) -> Iterator[core.Metric]:
     yield failed.metric
 
 
-def _of_node(found: gather.Gathered) -> Iterator[core.Metric]:
+def _of_node(found: figures.Gathered) -> Iterator[core.Metric]:
     if found.deaf:
         return
     pods = [each.stats for each in found.pods]
@@ -96,7 +96,7 @@ class _Usage:
             self.swap.add(labels, swap.used, swap.at)
 
 
-def _of_containers(found: gather.Gathered) -> Iterator[core.Metric]:
+def _of_containers(found: figures.Gathered) -> Iterator[core.Metric]:
     usage = _Usage('container', _CONTAINER)
     started = exposition.gauge(
         'container_start_time_seconds',
@@ -106,7 +106,7 @@ def _of_containers(found: gather.Gathered) -> Iterator[core.Metric]:
         _CONTAINER)
     for pod, each in found.pods:
         for container in each.containers:
-            labels = {'container': container.name, **gather.reference(pod)}
+            labels = {'container': container.name, **figures.reference(pod)}
             started.add(labels, container.started_at or None)
             usage.add(labels, container.cpu, container.memory,
                       container.swap)
@@ -115,10 +115,10 @@ def _of_containers(found: gather.Gathered) -> Iterator[core.Metric]:
         yield family.metric
 
 
-def _of_pods(found: gather.Gathered) -> Iterator[core.Metric]:
+def _of_pods(found: figures.Gathered) -> Iterator[core.Metric]:
     usage = _Usage('pod', _POD)
     for pod, each in found.pods:
-        usage.add(gather.reference(pod), totals.pod_cpu(each),
+        usage.add(figures.reference(pod), totals.pod_cpu(each),
                   totals.pod_memory(each), totals.pod_swap(each))
     for family in (usage.cpu, usage.memory, usage.swap):
         yield family.metric

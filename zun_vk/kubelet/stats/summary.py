@@ -21,7 +21,7 @@ import json
 import typing
 
 from zun_vk.kubelet import context
-from zun_vk.kubelet.stats import gather
+from zun_vk.kubelet.stats import figures
 from zun_vk.kubelet.stats import totals
 from zun_vk.rpc import stats
 
@@ -44,13 +44,13 @@ def summary(services: context.Services, exchange: context.Exchange,
     """Answer /stats/summary."""
     # Kubernetes: exactly this, and once.
     only = list(exchange.query.get(_ONLY, ())) == ['true']
-    found = gather.gathered(services, stats.USAGE if only else stats.ALL)
+    found = services.gathered(stats.USAGE if only else stats.ALL)
     exchange.send(200, json.dumps(
         of(services.node, found), separators=(',', ':')).encode(),
         context.JSON)
 
 
-def of(node: str, found: gather.Gathered) -> Json:
+def of(node: str, found: figures.Gathered) -> Json:
     """Return the object Summary.
 
     :param node: its name
@@ -59,12 +59,12 @@ def of(node: str, found: gather.Gathered) -> Json:
             'pods': [_pod(each) for each in found.pods]}
 
 
-def _node(name: str, found: gather.Gathered) -> Json:
+def _node(name: str, found: figures.Gathered) -> Json:
     return {'nodeName': name, 'startTime': _time(found.since),
             **({} if found.deaf else _sums(found))}
 
 
-def _sums(found: gather.Gathered) -> Json:
+def _sums(found: figures.Gathered) -> Json:
     pods = [each.stats for each in found.pods]
     cpu = totals.added([totals.pod_cpu(pod) for pod in pods])
     memory = totals.added([totals.pod_memory(pod) for pod in pods])
@@ -79,8 +79,8 @@ def _sums(found: gather.Gathered) -> Json:
                          if swap else None, _SWAP)})
 
 
-def _pod(figures: gather.Figures) -> Json:
-    metadata, pod = figures.pod['metadata'], figures.stats
+def _pod(measured: figures.Figures) -> Json:
+    metadata, pod = measured.pod['metadata'], measured.stats
     processes = ({'process_count': pod.processes}
                  if pod.processes is not None else None)
     return _known({

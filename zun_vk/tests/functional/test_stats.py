@@ -18,6 +18,7 @@ from prometheus_client import parser
 
 from zun_vk.kubelet import context
 from zun_vk.kubelet import nodepods
+from zun_vk.kubelet.stats import gather
 from zun_vk.kubelet.stats import resource
 from zun_vk.kubelet.stats import summary
 from zun_vk.tests.fixtures import hosts
@@ -35,7 +36,7 @@ class StatsTestCase(test_hosted.HostedTestCase):
             self.agent.conf, self.agent.node, '127.0.0.1',
             nodepods.NodePods(held._mirror, held._writer, held._runtime,
                               held._hosts),
-            self.agent.bus, True, self.agent.fence.check)
+            self.agent.bus, True, self.agent.fence.check, gather.Gatherer())
 
     def asked(self, handler):
         """Return what the node answers."""

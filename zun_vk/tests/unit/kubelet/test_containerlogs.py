@@ -303,7 +303,7 @@ class LogsTestCase(base.BaseTestCase):
         bus = mock.create_autospec(bus_module.Bus, instance=True)
         self.services = context.Services(
             cfg.ConfigOpts(), 'node', '192.0.2.9', self.pods, bus, True,
-            lambda: None)
+            lambda: None, None)
         self.stream = Stream()
         self.addCleanup(self.stream.close)
         patched = mock.patch.object(hoststream, 'open_stream', autospec=True,
@@ -396,7 +396,7 @@ class LogsTestCase(base.BaseTestCase):
     def test_without_hosts_there_are_no_logs(self):
         self.services = context.Services(
             cfg.ConfigOpts(), 'node', '192.0.2.9', self.pods, None, False,
-            lambda: None)
+            lambda: None, None)
         self.assertEqual(501, self._refused()[0])
 
     def test_a_host_that_does_not_answer_is_said_to(self):

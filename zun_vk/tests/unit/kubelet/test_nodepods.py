@@ -175,7 +175,7 @@ class TestAnswers(NodePodsTestCase):
                   strategies.pod(uid='u2', name='new'))
         self.services = context.Services(
             api.make_conf('kubeconfig'), 'n1', '192.0.2.1', self.pods, None,
-            False, lambda: None)
+            False, lambda: None, None)
 
     def ask(self, handler):
         exchange = mock.create_autospec(context.Exchange, instance=True)

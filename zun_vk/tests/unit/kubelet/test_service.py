@@ -55,7 +55,7 @@ class KubeletApiTestCase(base.BaseTestCase):
     def start(self):
         made = service.KubeletApi(self.conf, context.Services(
             self.conf, 'n1', '192.0.2.1', mock.Mock(), None, False,
-            lambda: None), self.node)
+            lambda: None, mock.Mock()), self.node)
         made.open()
         for run in (made.run, lambda: made.certify(self.stop)):
             self.threads.append(threading.Thread(target=run, daemon=True))

@@ -84,7 +84,7 @@ class StreamingTestCase(base.BaseTestCase):
         self.guard = mock.Mock(spec=[])
         self.services = context.Services(
             conf=None, node='n1', node_address='10.0.0.1', pods=self.pods,
-            bus=self.host, on_hosts=True, guard=self.guard)
+            bus=self.host, on_hosts=True, guard=self.guard, gatherer=None)
         self.pool = concurrent.futures.ThreadPoolExecutor(4)
         self.addCleanup(self.pool.shutdown)
 
@@ -287,7 +287,7 @@ class RefusedTestCase(StreamingTestCase):
     def test_a_runtime_without_hosts(self):
         self.services = context.Services(
             conf=None, node='n1', node_address='', pods=self.pods, bus=None,
-            on_hosts=False, guard=self.guard)
+            on_hosts=False, guard=self.guard, gatherer=None)
         for handler in (streaming.exec, streaming.attach, streaming.run):
             self.assertEqual((501, context.NO_HOSTS), self.refused(
                 handler, PARTS, self.COMMAND))

@@ -18,6 +18,7 @@ from oslo_config import cfg
 
 from zun_vk import exceptions
 from zun_vk.kubelet import context
+from zun_vk.kubelet.stats import gather
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import stats
 
@@ -109,4 +110,5 @@ class Exchange:
 def services(pods, hosts, on_hosts=True, guard=lambda: None):
     return context.Services(
         conf=cfg.ConfigOpts(), node='zun', node_address='10.0.0.1',
-        pods=pods, bus=hosts, on_hosts=on_hosts, guard=guard)
+        pods=pods, bus=hosts, on_hosts=on_hosts, guard=guard,
+        gatherer=gather.Gatherer())

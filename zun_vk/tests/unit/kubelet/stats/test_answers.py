@@ -15,7 +15,7 @@ import oslotest.base
 from prometheus_client import parser
 
 from zun_vk.kubelet.stats import cadvisor
-from zun_vk.kubelet.stats import gather
+from zun_vk.kubelet.stats import figures
 from zun_vk.kubelet.stats import own
 from zun_vk.kubelet.stats import probes
 from zun_vk.kubelet.stats import resource
@@ -39,9 +39,9 @@ NAME = 'web-1'
 
 
 def found(*pods, silent=(), total=4_000_000_000):
-    return gather.Gathered(
+    return figures.Gathered(
         200.25, 10.0, total, tuple(
-            gather.Figures(fakes.pod_object(pod.uid, NAME), pod)
+            figures.Figures(fakes.pod_object(pod.uid, NAME), pod)
             for pod in pods), frozenset(silent))
 
 

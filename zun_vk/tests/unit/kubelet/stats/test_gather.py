@@ -203,12 +203,14 @@ class GathererTestCase(oslotest.base.BaseTestCase):
         self.hosts.told['one'] = []
         self.assertEqual(2 * fakes.NANO, self.of(stats.ALL).cpu_total)
 
-    def test_a_node_that_is_given_up_leaves_nothing(self):
+    def test_nodes_are_told_apart_and_leave_nothing(self):
         pods = fakes.NodePods(fakes.pod_object('a'), a='one')
         made = fakes.services(pods, self.hosts)
-        gather.gathered(made, stats.USAGE)
+        other = fakes.services(fakes.NodePods(), self.hosts)
+        self.assertEqual((), other.gathered(stats.USAGE).pods)
+        made.gathered(stats.USAGE)
         self.assertEqual(1, len(self.hosts.asked))
-        gather.gathered(made, stats.USAGE)
+        made.gathered(stats.USAGE)
         self.assertEqual(1, len(self.hosts.asked))
         gone = weakref.ref(pods)
         del made, pods
