@@ -86,63 +86,81 @@ class HeldNode:
                  bus: bus_module.Bus | None = None):
         self._conf = conf
         self._node = which.name
+        self._address = str(conf.node.address)
+        self._guard = fence.check
+        self._health = health
+        self._bus = bus
         self._on_registered = on_registered
         self._threads = threads.Threads(which.name)
         self._queue = workqueue.WorkQueue()
-        client = node.client(guard=fence.check)
-        self._recorder = events.EventRecorder(client, which.name)
-        self._writer = writer.StatusWriter(client, health, self._queue.add)
+        self._client = node.client(guard=fence.check)
+        self._objects = objects.ObjectCache(self._client)
+        self._placement = sessions.ServiceAccess(conf, 'placement')
+        self._recorder = events.EventRecorder(self._client, which.name)
+        self._writer = writer.StatusWriter(self._client, health,
+                                           self._queue.add)
         self._runtime = make_runtime(conf, owner, health, throttles,
                                      fence.check)
-        address = str(conf.node.address)
-        cache = objects.ObjectCache(client)
-        self._bus = bus
-        self._health = health
         self._hosts = hosted.Hosts(
-            bus, which.name, address, self._runtime, health, fence.check,
-            self._queue.add_first) if bus else None
-        access = sessions.ServiceAccess(conf, 'placement')
-        self._pods = pod_controller.PodController(
-            client, self._runtime,
+            bus, which.name, self._address, self._runtime, health,
+            fence.check, self._queue.add_first) if bus else None
+        self._pods = self._make_pods()
+        self._mirror = reflector.Reflector(
+            podsource.PodSource(self._client, which.name), name='pods',
+            on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
+        self._pods.follow(self._mirror)
+        self._link = self._make_link(self._hosts) if self._hosts else None
+        self._kubelet = self._make_kubelet(node)
+        self._nodes = self._make_nodes(which, services)
+        self._figures = metrics.NodeFigures(
+            which.name, self._queue.__len__, self._capsule_statuses)
+
+    def _make_pods(self) -> pod_controller.PodController:
+        conf = self._conf
+        return pod_controller.PodController(
+            self._client, self._runtime,
             removal.Removal(
                 self._runtime,
-                placement.PlacementClient(access, fence.check),
+                placement.PlacementClient(self._placement, self._guard),
                 neutron.NeutronClient(
-                    sessions.ServiceAccess(conf, 'neutron'), fence.check)),
-            self._recorder, self._queue, self._writer, address,
+                    sessions.ServiceAccess(conf, 'neutron'), self._guard)),
+            self._recorder, self._queue, self._writer, self._address,
             memory.Policy(conf.pods.daemonsets,
                           conf.pods.placement_deadline),
             self._room,
             # A host is given variables when it asks for the pod.
             resolver.Nothing() if self._hosts else resolver.Resolver(
-                conf, cache, which.name, address),
-            self._hosts or hosted.NoHosts(address))
-        self._mirror = reflector.Reflector(
-            podsource.PodSource(client, which.name), name='pods',
-            on_change=self._pods.pod_changed, on_delete=self._pods.pod_gone)
-        self._pods.follow(self._mirror)
-        if self._hosts:
-            self._link = hostlink.HostLink(
-                which.name, fence.check, self._mirror, self._runtime,
-                payload.PayloadMaker(
-                    conf, cache, which.name, address, tokens.Tokens(client),
-                    notices.Notices(self._recorder).noted),
-                self._hosts, self._recorder)
-        self._kubelet = service.KubeletApi(conf, context.Services(
-            conf, which.name, address,
+                conf, self._objects, self._node, self._address),
+            self._hosts or hosted.NoHosts(self._address))
+
+    def _make_link(self, hosts: hosted.Hosts) -> hostlink.HostLink:
+        return hostlink.HostLink(
+            self._node, self._guard, self._mirror, self._runtime,
+            payload.PayloadMaker(
+                self._conf, self._objects, self._node, self._address,
+                tokens.Tokens(self._client),
+                notices.Notices(self._recorder).noted),
+            hosts, self._recorder)
+
+    def _make_kubelet(self, node: node_identity.NodeIdentity
+                      ) -> service.KubeletApi:
+        return service.KubeletApi(self._conf, context.Services(
+            self._conf, self._node, self._address,
             nodepods.NodePods(self._mirror, self._writer, self._runtime,
-                              self._hosts or hosted.NoHosts(address),
+                              self._hosts or hosted.NoHosts(self._address),
                               lambda: self._nodes.hosts()),
-            bus, self._runtime.on_hosts, fence.check, gather.Gatherer()),
-            node)
-        self._nodes = node_controller.NodeController(
-            conf, which, client,
+            self._bus, self._runtime.on_hosts, self._guard,
+            gather.Gatherer()), node)
+
+    def _make_nodes(self, which: zones.VirtualNode, services: zun.ZunClient
+                    ) -> node_controller.NodeController:
+        return node_controller.NodeController(
+            self._conf, which, self._client,
             observer.CloudObserver(
-                services, placement.PlacementClient(access), which.zone),
-            health, self._recorder, self._pods.claims,
+                services, placement.PlacementClient(self._placement),
+                which.zone),
+            self._health, self._recorder, self._pods.claims,
             self._pods.capacity_grew, lambda: self._kubelet.port)
-        self._figures = metrics.NodeFigures(
-            which.name, self._queue.__len__, self._capsule_statuses)
 
     def start(self) -> None:
         """Start all threads; does not wait for them."""
@@ -161,7 +179,7 @@ class HeldNode:
         for number in range(self._conf.pods.workers):
             spawn(f'worker-{number}', self._pods.work, stop)
         spawn('resync', self._resync)
-        if self._bus and self._hosts:
+        if self._bus and self._hosts and self._link:
             spawn('hosts-hear', hostlink.serve, self._bus, self._node,
                   self._link, self._health, stop)
             spawn('hosts-tell', self._hosts.tell, stop)
