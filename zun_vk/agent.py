@@ -15,12 +15,10 @@ The only place that knows all parts. Nothing is global: each part is handed
 what it needs.
 """
 
-import signal
 import typing
 
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_service import service
 from oslo_service import systemd
 
 from zun_vk import backoff
@@ -28,9 +26,9 @@ from zun_vk import exceptions
 from zun_vk import health as health_module
 from zun_vk import keeper
 from zun_vk import metrics
+from zun_vk import process
 from zun_vk import slot
 from zun_vk import state
-from zun_vk import threads
 from zun_vk.cloud import sessions
 from zun_vk.cloud import throttle
 from zun_vk.cloud import zun
@@ -51,7 +49,7 @@ _STOP_PATIENCE = 15.0
 _START_CHECK = 'read the cluster identity'
 
 
-class Agent(service.ServiceBase):
+class Agent(process.Process):
     """The service that oslo.service runs.
 
     :param conf: all sections registered and parsed
@@ -59,9 +57,7 @@ class Agent(service.ServiceBase):
     """
 
     def __init__(self, conf: cfg.ConfigOpts):
-        self._conf = conf
-        self._threads = threads.Threads()
-        self._stop = self._threads.stop
+        super().__init__(conf)
         self._health = health_module.Health()
         self._client = kube_client.KubeClient(conf)
         self._presence_client = kube_client.KubeClient(
@@ -115,37 +111,12 @@ class Agent(service.ServiceBase):
             raise exceptions.ConfigError(
                 '[kubernetes] kubeconfig', error.message) from error
 
-    def start(self) -> None:
-        """Start all threads; does not wait for them."""
-        # oslo.service ends a service that runs in the main process on
-        # SIGHUP; what can be changed at run time is read anew instead.
-        signal.signal(signal.SIGHUP, self._reload)
-        self._threads.spawn('main', self._main)
-
     def stop(self) -> None:
         """End all threads; capsules and the node stay as they are."""
         self._stop.set()
         self._throttles.close()
-        for name in self._threads.join(_STOP_PATIENCE):
-            LOG.warning('Thread %s is cut off in a remote call', name)
+        self._join(_STOP_PATIENCE)
         self._state.close()
-
-    def wait(self) -> None:
-        """Block until a signal ends the process."""
-        # Not an Event: stop() runs in a signal handler of this thread and
-        # must not need a lock that this thread may hold.
-        while not self._stop.is_set():
-            signal.pause()
-
-    def reset(self) -> None:
-        """Nothing to do: see _reload."""
-
-    def _reload(self, *_signal) -> None:
-        LOG.info('Reading the configuration again')
-        try:
-            self._conf.mutate_config_files()
-        except (cfg.Error, ValueError) as error:
-            LOG.error('The configuration stays as it was: %s', error)
 
     def _main(self) -> None:
         """Build what needs the cluster's identity, and run it."""

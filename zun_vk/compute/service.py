@@ -17,19 +17,17 @@ what the runtime shows.
 """
 
 from collections.abc import Collection
-import signal
 import threading
 
 from oslo_config import cfg
 from oslo_log import log as logging
 import oslo_messaging as messaging
-from oslo_service import service
 from oslo_service import systemd
 
 from zun_vk import backoff
 from zun_vk import exceptions
 from zun_vk import health as health_module
-from zun_vk import threads
+from zun_vk import process
 from zun_vk.compute import collector as collector_module
 from zun_vk.compute import diskusage as diskusage_module
 from zun_vk.compute import endpoint as endpoint_module
@@ -55,7 +53,7 @@ LOG = logging.getLogger(__name__)
 _STOP_PATIENCE = 10.0
 
 
-class Compute(service.ServiceBase):
+class Compute(process.Process):
     """The service that oslo.service runs on a host.
 
     :param conf: all sections registered and parsed
@@ -63,11 +61,9 @@ class Compute(service.ServiceBase):
     """
 
     def __init__(self, conf: cfg.ConfigOpts):
+        super().__init__(conf)
         options = conf.compute
-        self._conf = conf
         self._host = options.host
-        self._threads = threads.Threads()
-        self._stop = self._threads.stop
         self._bus = bus_module.Bus(conf)
         self._runtime = cri.Runtime(options.runtime_endpoint)
         self._publisher = publisher_module.Publisher(self._bus, self._host)
@@ -140,11 +136,6 @@ class Compute(service.ServiceBase):
         self._pods.runtime = version.runtime_name
         self._learned = True
 
-    def start(self) -> None:
-        """Start all threads; does not wait for them."""
-        signal.signal(signal.SIGHUP, self._reload)
-        self._threads.spawn('main', self._main)
-
     def stop(self) -> None:
         """End all threads; every container stays as it is."""
         self._stop.set()
@@ -153,27 +144,9 @@ class Compute(service.ServiceBase):
         self._publisher.wake()
         self._parts.close()
         self._disk.close()
-        for name in self._threads.join(_STOP_PATIENCE):
-            LOG.warning('Thread %s is cut off', name)
+        self._join(_STOP_PATIENCE)
         self._streams.close()
         self._runtime.close()
-
-    def wait(self) -> None:
-        """Block until a signal ends the process."""
-        # Not an Event: stop() runs in a signal handler of this thread and
-        # must not need a lock that this thread may hold.
-        while not self._stop.is_set():
-            signal.pause()
-
-    def reset(self) -> None:
-        """Nothing to do: see _reload."""
-
-    def _reload(self, *_signal) -> None:
-        LOG.info('Reading the configuration again')
-        try:
-            self._conf.mutate_config_files()
-        except (cfg.Error, ValueError) as error:
-            LOG.error('The configuration stays as it was: %s', error)
 
     def _main(self) -> None:
         """Run all parts; the bus last, when we can do what it asks."""
