@@ -27,20 +27,12 @@ from zun_vk.kube import lazy  # noqa: E402
 lazy.load_classes_late()
 
 from oslo_config import cfg  # noqa: E402
-from oslo_log import log as logging  # noqa: E402
-from oslo_reports import guru_meditation_report as gmr  # noqa: E402
-from oslo_reports import opts as gmr_opts  # noqa: E402
-from oslo_service import service  # noqa: E402
 
 from zun_vk import agent  # noqa: E402
-from zun_vk import exceptions  # noqa: E402
-from zun_vk import version  # noqa: E402
-from zun_vk.cmd import limits  # noqa: E402
+from zun_vk.cmd import program  # noqa: E402
 from zun_vk.conf import opts  # noqa: E402
 
-LOG = logging.getLogger(__name__)
-
-PROJECT = 'zun-vk'
+_NAME = 'zun-vk-agent'
 # Libraries that log every connection or request.
 _QUIET = ('kubernetes=INFO', 'urllib3=INFO', 'keystoneauth=ERROR',
           'zunclient=WARNING', 'stevedore=WARNING')
@@ -51,19 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
     :returns: 1 where an option or a credential is wrong
     """
-    limits.raise_descriptors()
-    conf = cfg.ConfigOpts()
-    try:
-        configure(conf, sys.argv[1:] if argv is None else argv)
-        built = agent.Agent(conf)
-        built.preflight()
-    except (cfg.Error, ValueError, exceptions.ConfigError) as error:
-        print(f'zun-vk-agent: {error}', file=sys.stderr)
-        return 1
-    gmr.TextGuruMeditation.setup_autorun(version, conf=conf)
-    conf.log_opt_values(LOG, logging.DEBUG)
-    service.launch(conf, built, workers=1, no_fork=True).wait()
-    return 0
+    return program.run(_NAME, argv, configure, agent.Agent)
 
 
 def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
@@ -72,13 +52,7 @@ def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
     :raises cfg.Error, ValueError: an option has a wrong value
     """
     opts.register_all(conf)
-    logging.register_options(conf)
-    gmr_opts.set_defaults(conf)
-    logging.set_defaults(
-        default_log_levels=logging.get_default_log_levels() + list(_QUIET))
-    conf(argv, project=PROJECT, prog='zun-vk-agent',
-         version=version.version_string())
-    logging.setup(conf, PROJECT)
+    program.parse(conf, argv, _NAME, _QUIET)
     opts.read_all(conf)
 
 

@@ -27,20 +27,12 @@ from oslo_service import backend  # noqa: E402
 backend.init_backend(backend.BackendType.THREADING)
 
 from oslo_config import cfg  # noqa: E402
-from oslo_log import log as logging  # noqa: E402
-from oslo_reports import guru_meditation_report as gmr  # noqa: E402
-from oslo_reports import opts as gmr_opts  # noqa: E402
-from oslo_service import service as oslo_service  # noqa: E402
 
-from zun_vk import exceptions  # noqa: E402
-from zun_vk import version  # noqa: E402
-from zun_vk.cmd import limits  # noqa: E402
+from zun_vk.cmd import program  # noqa: E402
 from zun_vk.compute import service  # noqa: E402
 from zun_vk.conf import compute as options  # noqa: E402
 
-LOG = logging.getLogger(__name__)
-
-PROJECT = 'zun-vk'
+_NAME = 'zun-vk-compute'
 _QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'amqp=WARNING',
           'stevedore=WARNING')
 
@@ -50,19 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
     :returns: 1 where an option is wrong
     """
-    limits.raise_descriptors()
-    conf = cfg.ConfigOpts()
-    try:
-        configure(conf, sys.argv[1:] if argv is None else argv)
-        built = service.Compute(conf)
-        built.preflight()
-    except (cfg.Error, ValueError, exceptions.ConfigError) as error:
-        print(f'zun-vk-compute: {error}', file=sys.stderr)
-        return 1
-    gmr.TextGuruMeditation.setup_autorun(version, conf=conf)
-    conf.log_opt_values(LOG, logging.DEBUG)
-    oslo_service.launch(conf, built, workers=1, no_fork=True).wait()
-    return 0
+    return program.run(_NAME, argv, configure, service.Compute)
 
 
 def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
@@ -71,18 +51,12 @@ def configure(conf: cfg.ConfigOpts, argv: list[str]) -> None:
     :raises cfg.Error, ValueError: an option has a wrong value
     """
     options.register_opts(conf)
-    logging.register_options(conf)
-    gmr_opts.set_defaults(conf)
-    logging.set_defaults(
-        default_log_levels=logging.get_default_log_levels() + list(_QUIET))
-    conf(argv, project=PROJECT, prog='zun-vk-compute',
-         version=version.version_string())
-    logging.setup(conf, PROJECT)
+    program.parse(conf, argv, _NAME, _QUIET)
     for option in options.OPTS:
         conf.compute[option.dest]
     # os-vif's plugins take theirs, such as [os_vif_ovs] ovsdb_connection, from
     # the global configuration.
-    cfg.CONF([], project=PROJECT, prog='zun-vk-compute',
+    cfg.CONF([], project=program.PROJECT, prog=_NAME,
              default_config_files=conf.config_file,
              default_config_dirs=conf.config_dir)
 

@@ -20,6 +20,7 @@ from oslotest import base
 import yaml
 
 from zun_vk.cmd import agent
+from zun_vk.cmd import program
 from zun_vk.tests.fixtures import openstack
 from zun_vk.tests.fixtures.openstack import cloud as cloud_module
 from zun_vk.tests.fixtures.openstack import http
@@ -39,7 +40,7 @@ class AgentProgramTestCase(base.BaseTestCase):
                      'service.launch',
                      'gmr.TextGuruMeditation.setup_autorun'):
             self.useFixture(fixtures.MockPatch(
-                f'zun_vk.cmd.agent.{name}', autospec=True))
+                f'zun_vk.cmd.program.{name}', autospec=True))
         self.errors = io.StringIO()
         self.useFixture(fixtures.MonkeyPatch('sys.stderr', self.errors))
 
@@ -90,8 +91,8 @@ class AgentProgramTestCase(base.BaseTestCase):
         self.kube.api.answers.append(
             http.Response(200, {'metadata': {'uid': 'u'}}))
         self.assertEqual(0, self._main())
-        self.assertEqual(1, agent.service.launch.call_count)
-        agent.limits.raise_descriptors.assert_called_once_with()
+        self.assertEqual(1, program.service.launch.call_count)
+        program.limits.raise_descriptors.assert_called_once_with()
 
     def test_values_that_make_no_sense_are_named(self):
         self._fails('capacity_interval', node={'capacity_interval': 'often'})
@@ -177,7 +178,7 @@ class AgentProgramTestCase(base.BaseTestCase):
         self.assertEqual(0, self._main())
 
     def test_the_options_are_logged_without_secrets(self):
-        with mock.patch.object(agent.LOG, 'log', autospec=True) as log:
+        with mock.patch.object(program.LOG, 'log', autospec=True) as log:
             self.kube.api.answers.append(
                 http.Response(200, {'metadata': {'uid': 'u'}}))
             self.assertEqual(0, self._main())

@@ -21,7 +21,7 @@ class ConfigureTestCase(base.BaseTestCase):
 
     def test_the_plugins_of_os_vif_have_their_options(self):
         self.useFixture(fixtures.MockPatch(
-            'zun_vk.cmd.compute.logging.setup', autospec=True))
+            'zun_vk.cmd.program.logging.setup', autospec=True))
         self.addCleanup(cfg.CONF.reset)
         path, = self.create_tempfiles([(
             'zun-vk', '[os_vif_ovs]\novsdb_connection = unix:/run/db.sock\n')])
