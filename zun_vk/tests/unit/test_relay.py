@@ -200,10 +200,11 @@ class RelayTestCase(base.BaseTestCase):
             _narrow(getattr(ours, 'socket', ours), socket.SO_SNDBUF)
             _narrow(client.socket, socket.SO_RCVBUF)
             outcome = self.pool.submit(relay.relay, ours, theirs,
-                                       stop=self.stop, drain=0.2)
+                                       stop=self.stop, drain=0.1)
             outcome.add_done_callback(lambda _done, ours=ours: ours.close())
             self.pool.submit(connections.send, server, data)
-            time.sleep(0.6)
+            wait.hold_for(lambda outcome=outcome: not outcome.done(),
+                          'the relay waits for its reader', 0.3, 0.05)
             self.assert_same(data, connections.talk(client, ends=False))
             outcome.result(SECONDS)
 

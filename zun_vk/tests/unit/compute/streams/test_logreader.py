@@ -13,7 +13,6 @@ import contextlib
 import os
 import tempfile
 import threading
-import time
 import typing
 from unittest import mock
 
@@ -25,6 +24,7 @@ from zun_vk import exceptions
 from zun_vk.compute.streams import logfiles
 from zun_vk.compute.streams import logreader
 from zun_vk.rpc import streams
+from zun_vk.tests.fixtures import wait
 from zun_vk.tests.unit.compute.streams import speaker
 
 _CONTENT = strategies.binary(max_size=40).map(
@@ -420,8 +420,10 @@ class ThreadedTestCase(base.BaseTestCase):
             thread = self._start(container, lambda: not runs.is_set(), sink)
             for each in range(1500):
                 container.say(b'line %d' % each, full=each % 7 != 0)
+                if each in (250, 1250):
+                    wait.wait_for(lambda: sink.all == speaker.shown(
+                        container.said), 'all that was said')
                 if each % 500 == 250:
-                    time.sleep(0.1)
                     container.rotate()
             runs.set()
             thread.join(10)
@@ -448,9 +450,10 @@ class ThreadedTestCase(base.BaseTestCase):
                 reads.append(read(segment, *args))
                 return reads[-1]
 
-            sink = speaker.Sink()
+            sink, writes = speaker.Sink(), threading.Event()
 
             def write(data: bytes) -> None:
+                writes.set()
                 blocked.wait(10)
                 raise exceptions.ReaderGone
 
@@ -463,8 +466,7 @@ class ThreadedTestCase(base.BaseTestCase):
                     target=lambda: self.assertRaises(
                         exceptions.ReaderGone, stream, sink), daemon=True)
                 thread.start()
-                thread.join(0.3)
-                self.assertTrue(thread.is_alive())
+                self.assertTrue(writes.wait(10))
                 self.assertLessEqual(sum(map(len, reads)), logfiles.BLOCK)
                 blocked.set()
                 thread.join(5)

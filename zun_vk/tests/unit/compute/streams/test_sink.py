@@ -10,8 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import concurrent.futures
+import select
 import socket
-import time
+import threading
 
 import fixtures
 from oslotest import base
@@ -45,9 +46,17 @@ class TlsSinkTestCase(base.BaseTestCase):
         return count
 
     def test_a_slow_reader_sees_the_end(self):
-        count = self.fill()
+        count, waits = self.fill(), threading.Event()
+        poll = self.sink._poll
+
+        def noted(events, seconds):
+            if events & select.POLLOUT:
+                waits.set()
+            poll(events, seconds)
+
+        self.useFixture(fixtures.MockPatchObject(self.sink, '_poll', noted))
         finished = self.pool.submit(self.sink.finish)
-        time.sleep(0.3)
+        self.assertTrue(waits.wait(30))
         found = connections.talk(self.reader, ends=False)
         self.assertEqual(count, len(found))
         connections.send(self.reader, b'')
