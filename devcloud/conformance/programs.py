@@ -17,13 +17,12 @@ processors and is kept in the cache.
 """
 
 from collections.abc import Mapping
-import fcntl
 import os
 from pathlib import Path
-import shutil
 
 from devcloud import binaries
 from devcloud import commands
+from devcloud import once
 from devcloud import paths
 
 # Program: how go makes it, and of which package
@@ -59,25 +58,13 @@ class Programs:
 
         :raises errors.DevcloudError: no Go, or the build failed
         """
-        if self.complete():
-            return
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        # Two commands at once build once
-        with open(self.folder.parent / '.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.complete():
-                self._build()
+        once.build(self.folder, self.log, self.complete, self._build)
 
-    def _build(self) -> None:
-        new = self.folder.with_name(f'.{self.folder.name}.new')
-        shutil.rmtree(new, ignore_errors=True)
+    def _build(self, new: Path) -> None:
         new.mkdir()
-        self.log.unlink(missing_ok=True)
         go = self._binaries.go()
         for name, (words, package) in PACKAGES.items():
             self._run.run(
                 (go, *words, *binaries.BUILD, '-o', new / name, package),
                 self.log, cwd=binaries.MODULE,
                 env=binaries.BUILD_ENVIRONMENT)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        new.rename(self.folder)

@@ -66,9 +66,9 @@ class MetricsServerTestCase(base.TestCase):
                      f'*) {does};; esac')
 
     def test_it_is_built_once(self):
-        # go build -v … -o FOLDER/ PACKAGE
+        # go build -v … -o FILE PACKAGE
         self.have_go('while [ "$1" != -o ]; do shift; done; '
-                     'echo built >> "$2/metrics-server"')
+                     'echo built >> "$2"')
         self.assertEqual(self.server.program, self.server.ensure())
         self.have_go('exit 1')
         self.server.ensure()
