@@ -41,18 +41,14 @@ def path_of(route):
     return '/'.join([route.root, *('abcd'[:max(route.parts)])])
 
 
-class FakeSocket:
+class FakeStream:
     """Keeps what is sent."""
 
     def __init__(self):
         self.sent = b''
 
-    def settimeout(self, seconds):
-        pass
-
-    def send(self, data):
+    def send_all(self, data, deadline):
         self.sent += bytes(data)
-        return len(data)
 
 
 class DispatchTestCase(base.BaseTestCase):
@@ -84,13 +80,14 @@ class DispatchTestCase(base.BaseTestCase):
 
     def ask(self, path, method='GET'):
         """Return the exchange and all that was sent."""
-        sock = FakeSocket()
+        stream = FakeStream()
         exchange = exchange_module.Exchange(
-            sock, requests.Request(method, path, {}, email.message.Message()),
+            stream,
+            requests.Request(method, path, {}, email.message.Message()),
             '192.0.2.9:4711', b'DER', mock.Mock(spec=lambda: None),
             mock.Mock())
         self.dispatch(exchange)
-        return exchange, sock.sent
+        return exchange, stream.sent
 
     def everything(self):
         """Yield path and method of each route, and of what is none."""
