@@ -87,6 +87,7 @@ class Pods:
 
         :param payload: of a capsule that no agent knows
         :raises Unavailable: not now; call again
+        :raises Malformed: it claims to be a pod of another project
         """
         with self._taking:
             self._run(capsule, payload)
@@ -104,6 +105,10 @@ class Pods:
             LOG.info('Capsule %s was deleted and does not run',
                      capsule.uuid)
             return
+        if known is not None and (
+                known.capsule.project_id != capsule.project_id):
+            # Labels are for anybody to write: this one ends no pod.
+            raise fields.Malformed('uid is of a pod of another project')
         if known is not None:
             # The pod got another capsule: of the one before nothing runs
             # any more, or it must not.

@@ -91,6 +91,16 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.assertTrue(self.pods.get('uid-1').removing)
         self.assertEqual('cap-1', self.pods.get('uid-1').capsule.uuid)
 
+    def test_a_capsule_of_another_project_ends_no_pod(self):
+        # Labels are anybody's who may make a capsule.
+        self.run_capsule(project_id='theirs')
+        self.assertRaises(fields.Malformed, self.run_capsule,
+                          uuid='cap-2', project_id='mine')
+        self.look()
+        pod = self.pods.get('uid-1')
+        self.assertEqual(('cap-1', False),
+                         (pod.capsule.uuid, pod.removing))
+
     def full_disk(self):
         """Return a patch: nothing can be written while it holds."""
         return mock.patch.object(
