@@ -37,6 +37,8 @@ _POLICIES = {'always': 'Always', 'on-failure': 'OnFailure'}
 _PULL = {'always': 'Always', 'ifnotpresent': 'IfNotPresent',
          'never': 'Never'}
 _MAX_REASON = 2048
+# Beside it, in the name of a directory, are a project's ID and a UUID.
+_MAX_NAME = 128
 # oslo.versionedobjects: the fields of an object.
 _DATA = 'versioned_object.data'
 
@@ -120,12 +122,20 @@ def _payload(record: typing.Any, runtime: str,
     # Zun's own grace, of docker.
     spec['terminationGracePeriodSeconds'] = 10
     name = record.name or record.uuid
-    pod = {'metadata': {'uid': record.uuid, 'name': name,
+    pod = {'metadata': {'uid': record.uuid, 'name': _pod_name(name),
                         'namespace': record.project_id or 'zun'},
            'spec': spec}
     return payload.PodPayload(
         generation='zun', pod=pod, host_paths=paths, runtime_handler=runtime,
         hostname=(record.hostname or name).replace('_', '-').lower()[:63])
+
+
+def _pod_name(name: str) -> str:
+    """Return a name of Zun's as one of a pod: directories are called so.
+
+    Kubernetes: no underscores in it, which separate its parts there.
+    """
+    return name.replace('_', '-')[:_MAX_NAME]
 
 
 def _container(record: typing.Any, paths: dict[str, str],

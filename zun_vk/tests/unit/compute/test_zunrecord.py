@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import datetime
+import os
 import types
 
 import oslotest.base
 
+from zun_vk.compute import logs
 from zun_vk.compute import zunrecord
 from zun_vk.rpc import marks
 from zun_vk.rpc import payload
@@ -89,6 +91,16 @@ class CapsuleTestCase(oslotest.base.BaseTestCase):
         mount = whole.pod['spec']['containers'][0]['volumeMounts'][0]
         self.assertEqual('/data', mount['mountPath'])
         self.assertEqual('/mnt/a', whole.host_paths[mount['name']])
+
+    def test_any_name_of_zuns_can_be_the_name_of_a_pod(self):
+        # Zun: letters, digits, "_", "." and "-", up to 255 of them.
+        for name in ('my_web', 'A.b_c-', 'x' * 255):
+            made = zunrecord.capsule(capsule(name=name), '', {})
+            directory = logs.pod_dir(
+                '/log', made['namespace'], made['pod'], made['uid'])
+            self.assertLess(len(os.path.basename(directory)), 255)
+            self.assertEqual(
+                made['pod'], made['payload']['pod']['metadata']['name'])
 
     def test_names_come_from_the_annotation_or_are_the_uuids(self):
         for annotation, names in (('["web"]', ['web']), ('{', ['c-1']),
