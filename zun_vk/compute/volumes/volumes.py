@@ -146,6 +146,9 @@ class PodVolumes:
                attempt: int, addresses: Sequence[str]) -> list[mount.Mount]:
         """Return what a container that is about to be created sees.
 
+        But for directories of the host (``host_paths``): they are as they
+        are.
+
         :param container: its name
         :param attempt: how many of that name there were before
         :param addresses: of the pod
@@ -271,6 +274,9 @@ class PodVolumes:
         made = []
         for index, spec in enumerate(container.get('volumeMounts') or ()):
             name = spec.get('name') or ''
+            if name in payload.host_paths:
+                # Zun's, which zun-compute has attached.
+                continue
             with _failing(name):
                 if name not in volumes:
                     raise exceptions.VolumeFailed(

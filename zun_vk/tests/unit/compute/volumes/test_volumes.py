@@ -88,6 +88,18 @@ class PodVolumesTestCase(base.BaseTestCase):
             self.assertEqual(0o700, os.stat(above).st_mode & 0o777, above)
             above = os.path.dirname(above)
 
+    def test_directories_of_the_host_are_for_others_to_mount(self):
+        # Cinder's volumes, of capsules that no agent made.
+        made = dataclasses.replace(
+            _payload(container_mounts=[
+                {'name': 'zun-0', 'mountPath': '/data'}]),
+            host_paths={'zun-0': '/mnt/volume'})
+        self.volumes.prepare(made)
+        self.assertEqual(
+            {'/etc/hosts', '/dev/termination-log'},
+            {each.container_path for each in self.volumes.mounts(
+                made, 'web', 0, ['10.0.0.5'])})
+
     def test_a_tmpfs_is_mounted_once(self):
         expected = [self._run('volumes'), self.settings.run_root]
         self.assertEqual(expected, self._mounts())
