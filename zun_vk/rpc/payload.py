@@ -24,6 +24,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 import dataclasses
+import re
 import typing
 
 from zun_vk.rpc import fields
@@ -35,6 +36,8 @@ MAX_BYTES = 10 * 1024 ** 2
 MAX_VOLUMES = 256
 MAX_FILES = 4096
 MAX_CREDENTIALS = 256
+# Kubernetes: a DNS label. Directories are called so.
+_CONTAINER = re.compile(r'[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +179,10 @@ def _pod(pod: dict) -> dict:
             raise fields.Malformed(f'pod.metadata.{name} is missing')
     containers = [*fields.mappings(spec, 'containers', MAX_VOLUMES),
                   *fields.mappings(spec, 'initContainers', MAX_VOLUMES)]
-    if not all(fields.text(container, 'name') for container in containers):
-        raise fields.Malformed('a container of the pod has no name')
+    if not all(_CONTAINER.fullmatch(fields.text(container, 'name'))
+               for container in containers):
+        raise fields.Malformed(
+            'the name of a container of the pod is missing or none')
     return pod
 
 

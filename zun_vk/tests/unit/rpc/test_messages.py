@@ -57,6 +57,16 @@ class PayloadTestCase(oslotest.base.BaseTestCase):
             self.assertRaisesRegex(fields.Malformed, 'path of a file',
                                    payload.from_wire, wire)
 
+    def test_a_container_cannot_lead_out_of_its_logs(self):
+        # They are in a directory of its name.
+        for name in ('../../../root', '/root', '.', '', 'a\0b', 'a' * 64):
+            for kind in ('containers', 'initContainers'):
+                pod = {**POD, 'spec': {'containers': [], kind: [
+                    {'name': name, 'image': 'i'}]}}
+                self.assertRaisesRegex(
+                    fields.Malformed, 'container', payload.from_wire,
+                    full().to_wire() | {'pod': pod})
+
     def test_what_is_too_large_is_refused(self):
         file = payload.File('a', b'0' * (payload.MAX_BYTES // 2 + 1), 0o444)
         whole = payload.PodPayload('g', POD, volumes={'v': (file, file)})
