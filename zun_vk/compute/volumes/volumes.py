@@ -132,15 +132,23 @@ class PodVolumes:
     def update(self, payload: rpc_payload.PodPayload) -> None:
         """Let the files of a pod that runs be those of its new payload.
 
-        Volumes that the payload has no files of stay as they are.
+        Volumes that the payload has no files of stay as they are. One that
+        fails holds up no other.
 
         :raises exceptions.VolumeRefused: as :meth:`prepare`
-        :raises exceptions.VolumeFailed: the files are the old ones
+        :raises exceptions.VolumeFailed: the files of this volume are the
+            old ones
         """
+        failed: list[exceptions.VolumeFailed] = []
         for volume in kinds.volumes(payload.pod['spec']):
             if volume.name in payload.volumes and volume.kind in kinds.FILES:
-                with _failing(volume.name):
-                    self._publish(payload, volume)
+                try:
+                    with _failing(volume.name):
+                        self._publish(payload, volume)
+                except exceptions.VolumeFailed as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
     def mounts(self, payload: rpc_payload.PodPayload, container: str,
                attempt: int, addresses: Sequence[str]) -> list[mount.Mount]:

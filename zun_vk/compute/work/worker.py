@@ -112,12 +112,14 @@ class Worker:
             return early
         wrong = '; '.join(payload.volume_errors)
         try:
-            if memory.volumes_ready and not wrong:
+            if memory.volumes_ready or wrong:
+                # Kubernetes: one that is missing holds up no other. There
+                # may be a token in it that must be renewed.
                 self._volumes.update(payload)
-            elif not wrong:
+            else:
                 self._volumes.prepare(payload)
         except exceptions.ZunVkError as error:
-            wrong = str(error)
+            wrong = '; '.join(filter(None, (wrong, str(error))))
         if not wrong:
             pod.volumes_pause.reset()
             pod.volumes_of, memory.volumes_ready = payload.generation, True

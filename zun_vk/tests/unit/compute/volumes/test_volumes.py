@@ -88,6 +88,17 @@ class PodVolumesTestCase(base.BaseTestCase):
             self.assertEqual(0o700, os.stat(above).st_mode & 0o777, above)
             above = os.path.dirname(above)
 
+    def test_files_that_cannot_be_hold_up_no_other_volume(self):
+        spec = [{'name': name, 'configMap': {}} for name in ('a', 'b')]
+        self.volumes.prepare(_payload(spec, {
+            'a': {'k': b'1'}, 'b': {'k': b'1'}}))
+        self.assertRaisesRegex(
+            exceptions.VolumeFailed, 'a', self.volumes.update,
+            _payload(spec, {'a': {'../k': b'2'}, 'b': {'k': b'2'}}))
+        self.assertEqual([b'1', b'2'], [
+            self._read(self._run('volumes', UID, name, 'k'))
+            for name in ('a', 'b')])
+
     def test_directories_of_the_host_are_for_others_to_mount(self):
         # Cinder's volumes, of capsules that no agent made.
         made = dataclasses.replace(

@@ -11,6 +11,8 @@
 # under the License.
 """A whole host over a fake runtime: what its pods come to."""
 
+from pathlib import Path
+
 import fixtures
 import oslotest.base
 
@@ -282,6 +284,37 @@ class HostTestCase(oslotest.base.BaseTestCase):
                   if each.container_path == '/x']
         with open(f'{mount.host_path}/key') as stream:
             self.assertEqual('value', stream.read())
+
+    def test_a_volume_that_is_lost_holds_up_no_other(self):
+        # Else a ConfigMap that is deleted would cost the pod its tokens.
+        spec = {'volumes': [{'name': 'lost', 'configMap': {'name': 'x'}},
+                            {'name': 'token', 'projected': {}}],
+                'containers': [{'name': 'main', 'volumeMounts': [
+                    {'name': name, 'mountPath': f'/{name}'}
+                    for name in ('lost', 'token')]}]}
+
+        def files(data):
+            return (payload.File('file', data, 0o400),)
+
+        uid = self.host.run(pod(**spec), volumes={
+            'lost': files(b'1'), 'token': files(b'1')})
+        self.host.running(uid)
+        paths = {each.container_path: f'{each.host_path}/file' for each
+                 in self.runtime.configs[self.host.container()].mounts}
+        self.host.tell(pod(**spec), '2', volume_errors=('no x',),
+                       volumes={'token': files(b'2')})
+        self.host.pods.changed(uid)
+        wait.wait_for(lambda: Path(paths['/token']).read_bytes() == b'2',
+                      'the token is renewed')
+        self.assertEqual(b'1', Path(paths['/lost']).read_bytes())
+        wait.wait_for(lambda: 'FailedMount' in self.host.reasons(uid),
+                      'the event is told')
+        self.host.restart()
+        self.host.tell(pod(**spec), '3', volume_errors=('no x',),
+                       volumes={'token': files(b'3')})
+        self.host.pods.changed(uid)
+        wait.wait_for(lambda: Path(paths['/token']).read_bytes() == b'3',
+                      'the token is renewed after a restart')
 
     def test_an_image_that_is_not_there_is_told(self):
         uid = self.host.run(pod(containers=[
