@@ -79,7 +79,8 @@ class Compute(process.Process):
             f'{options.run_root}/cni.sock', self._vif_of,
             ports_module.Ports(self._bus, self._host,
                                self._stop).wait_active,
-            binding_module.Binding())
+            binding_module.Binding(),
+            store_module.RecordStore(f'{options.run_root}/plugged'))
         self._watcher = watcher_module.Watcher(
             self._runtime, self._pods.queue.add)
         self._collector = collector_module.Collector(

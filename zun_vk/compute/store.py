@@ -77,6 +77,10 @@ class RecordStore:
                     record, self._read(path.with_suffix(_PAYLOAD)))
         return found
 
+    def record(self, uid: str) -> dict | None:
+        """Return one record, where it is there."""
+        return self._read(self._path(uid, _RECORD)) if valid(uid) else None
+
     def kept(self) -> dict[str, dict]:
         """Return what is left to know of pods that are gone, by UID."""
         found = {}

@@ -29,6 +29,7 @@ from oslo_log import log as logging
 
 from zun_vk import exceptions
 from zun_vk.compute import cni
+from zun_vk.compute import store
 from zun_vk.compute.network import binding as binding_module
 from zun_vk.compute.network import vif as vif_module
 from zun_vk.rpc import fields
@@ -49,15 +50,19 @@ class CniServer:
         no network, or is not of this host
     :param wait_active: waits for Neutron to have the port of a capsule
         active; raises RemoteError where it does not come to that
+    :param plugged: how each sandbox was plugged, to be undone when nothing
+        is known of its capsule any more
     """
 
     def __init__(self, path: str, find: Callable[[str], dict],
                  wait_active: Callable[[str], None],
-                 binding: binding_module.Binding):
+                 binding: binding_module.Binding,
+                 plugged: store.RecordStore):
         self._path = path
         self._find = find
         self._wait_active = wait_active
         self._binding = binding
+        self._plugged = plugged
         self._server: socketserver.ThreadingUnixStreamServer | None = None
 
     def open(self) -> None:
@@ -65,6 +70,7 @@ class CniServer:
 
         :raises OSError: it cannot
         """
+        self._plugged.open()
         if os.path.lexists(self._path):
             os.unlink(self._path)
         answer = self._answer
@@ -124,18 +130,33 @@ class CniServer:
         sandbox = environ['CNI_CONTAINERID']
         vif = self._find(capsule)
         if environ['CNI_COMMAND'] == 'DEL':
-            if vif:
-                self._binding.unplug(vif, capsule, sandbox)
+            self._unplug(vif, capsule, sandbox)
             return ''
         if not vif:
             raise exceptions.Unavailable(
                 binding_module.SERVICE, f'capsule {capsule} has no network')
+        self._note_down(vif, sandbox)
         made = self._binding.plug(vif, capsule, sandbox,
                                   environ['CNI_IFNAME'],
                                   environ['CNI_NETNS'], waits)
         if not made.active:
             self._wait_active(capsule)
         return json.dumps(vif_module.result(made, environ))
+
+    def _unplug(self, vif: dict, capsule: str, sandbox: str) -> None:
+        """Undo what was done for a sandbox; nothing of it is fine."""
+        vif = vif or (self._plugged.record(sandbox) or {}).get('vif') or {}
+        if vif:
+            self._binding.unplug(vif, capsule, sandbox)
+        self._plugged.remove(sandbox)
+
+    def _note_down(self, vif: dict, sandbox: str) -> None:
+        try:
+            self._plugged.save(sandbox, {'vif': vif})
+        except OSError as error:
+            # Its capsule tells it, most likely.
+            LOG.warning('How sandbox %s is plugged cannot be recorded: %s',
+                        sandbox, error.strerror)
 
 
 def _read(peer: socket.socket) -> dict:

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -21,6 +22,7 @@ import oslotest.base
 
 from zun_vk import exceptions
 from zun_vk.compute import cni
+from zun_vk.compute import store
 from zun_vk.compute.network import binding as binding_module
 from zun_vk.compute.network import server as server_module
 from zun_vk.compute.network import vif as vif_module
@@ -31,8 +33,9 @@ class ServerTestCase(oslotest.base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.path = os.path.join(
-            self.useFixture(fixtures.TempDir()).path, 'cni.sock')
+        directory = self.useFixture(fixtures.TempDir()).path
+        self.path = os.path.join(directory, 'cni.sock')
+        self.plugged = store.RecordStore(os.path.join(directory, 'plugged'))
         self.binding = mock.create_autospec(
             binding_module.Binding, instance=True)
         self.vif = test_vif.described()
@@ -42,7 +45,7 @@ class ServerTestCase(oslotest.base.BaseTestCase):
         self.wait_active = self.waited.append
         server = server_module.CniServer(
             self.path, lambda uuid: {'cap-1': self.vif}.get(uuid, {}),
-            lambda uuid: self.wait_active(uuid), self.binding)
+            lambda uuid: self.wait_active(uuid), self.binding, self.plugged)
         server.open()
         stop = threading.Event()
         thread = threading.Thread(target=server.run, args=(stop,))
@@ -113,6 +116,27 @@ class ServerTestCase(oslotest.base.BaseTestCase):
     def test_a_sandbox_that_goes_is_unplugged(self):
         self.assertEqual(('', 0), self.ask('DEL'))
         self.binding.unplug.assert_called_once_with(self.vif, 'cap-1', 'c1')
+
+    def test_a_sandbox_of_a_capsule_that_was_forgotten_is_unplugged(self):
+        # One that came after the runtime was given up, and is collected.
+        self.ask()
+        vif, self.vif = self.vif, {}
+        self.binding.unplug.side_effect = exceptions.Unavailable(
+            'network', 'busy')
+        self.assertEqual(1, self.ask('DEL')[1])
+        self.binding.unplug.side_effect = None
+        self.assertEqual(('', 0), self.ask('DEL'))
+        self.binding.unplug.assert_called_with(vif, 'cap-1', 'c1')
+        self.binding.unplug.reset_mock()
+        self.assertEqual(('', 0), self.ask('DEL'))
+        self.binding.unplug.assert_not_called()
+
+    def test_one_that_cannot_be_noted_down_is_plugged_all_the_same(self):
+        with mock.patch.object(
+                store.RecordStore, '_write', autospec=True,
+                side_effect=OSError(errno.ENOSPC, 'No space left')):
+            self.assertEqual(0, self.ask()[1])
+        self.assertEqual(('', 0), self.ask('DEL'))
 
     def test_what_fails_is_an_error_to_try_again(self):
         self.binding.unplug.side_effect = exceptions.Unavailable(
