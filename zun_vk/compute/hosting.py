@@ -42,6 +42,9 @@ _MAX_CAPSULES = 100000
 _MAX_KEPT = 500
 _MAX_KEPT_SECONDS = 24 * 3600.0
 _RUNS = ('Creating', 'Running')
+# Of the 64 threads that the bus has by default: so many may ask the runtime,
+# which may hang, at the same time.
+_AT_ONCE = 8
 
 
 class Hosting:
@@ -68,6 +71,7 @@ class Hosting:
         self._wall = wall
         # UUIDs that the last answer of zun-compute lacked; of run() only.
         self._missed: set[str] = set()
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
     def run(self, stop: threading.Event) -> None:
         """Compare with Zun at the start and every few minutes."""
@@ -86,12 +90,17 @@ class Hosting:
     def clear(self, uuid: str) -> bool:
         """Remove what the runtime has of a capsule that has no record.
 
-        :returns: there is nothing
+        :returns: there is nothing; False also where too many ask: call again
         :raises RemoteError: the runtime does not say
         """
-        found = self._runtime.sandboxes(
-            {model.LABEL_CAPSULE: uuid,
-             model.LABEL_MANAGED_BY: model.MANAGED_BY})
+        if not self._turns.acquire(blocking=False):
+            return False
+        try:
+            found = self._runtime.sandboxes(
+                {model.LABEL_CAPSULE: uuid,
+                 model.LABEL_MANAGED_BY: model.MANAGED_BY})
+        finally:
+            self._turns.release()
         if not found:
             return True
 
