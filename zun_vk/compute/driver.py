@@ -232,6 +232,10 @@ class ZunVkDriver(cri_driver.CriDriver):
 
     def _serve(self):
         """Take what zun-vk-compute tells; restore what a restart broke."""
+        try:
+            _restore()
+        except Exception:  # the top of a thread
+            LOG.exception('What a restart broke stays as it is')
         while True:
             try:
                 self._bus.start(self._bus.server(
@@ -240,12 +244,6 @@ class ZunVkDriver(cri_driver.CriDriver):
             except exceptions.Unreachable as error:
                 LOG.warning('Not told of capsules yet: %s', error)
                 self._never.wait(_SERVE_AGAIN)
-        for capsule in _capsules_here():
-            if capsule.status == consts.CREATING and not capsule.addresses:
-                capsule.status = consts.ERROR
-                capsule.status_reason = _INTERRUPTED
-                capsule.task_state = None
-                capsule.save()
 
     def capsules(self):
         """Return what of this host is to run, as ``run_capsule`` takes it."""
@@ -321,6 +319,19 @@ def _set(record, wanted):
             changed = True
     if changed:
         record.save()
+
+
+def _restore():
+    """Give up the capsules that nobody makes any more.
+
+    At once: later, others are being made that look the same.
+    """
+    for capsule in _capsules_here():
+        if capsule.status == consts.CREATING and not capsule.addresses:
+            capsule.status = consts.ERROR
+            capsule.status_reason = _INTERRUPTED
+            capsule.task_state = None
+            capsule.save()
 
 
 def _admin():

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import importlib
+import threading
 import types
 from unittest import mock
 
@@ -72,6 +73,10 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.patch(self.driver_module, '_LOOK_AGAIN', 0.01)
         self.patch(self.driver_module, '_PATIENCE', 0.1)
         self.driver = self.driver_module.ZunVkDriver()
+        for thread in threading.enumerate():
+            if thread.name == 'zun-vk-driver':
+                # It has nothing to restore yet, and a bus that is there.
+                thread.join(10)
         self.ports = zunmodules.NeutronAPI.ports = {}
         self.capsules = zunmodules.Capsules.kept
 
@@ -261,3 +266,23 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.patch(self.driver_module, '_SERVE_AGAIN', 0.01)
         self.driver._serve()
         self.assertEqual('Error', self.capsules['half'].status)
+
+    def test_what_is_made_since_the_start_is_not_what_a_restart_broke(self):
+        # zun-compute takes orders while the driver waits for the bus.
+        made = self.driver._bus
+        self.capsules['half'] = capsule(uuid='half')
+
+        def start(server):
+            self.capsules['new'] = capsule(uuid='new')
+
+        made.start.side_effect = start
+        self.driver._serve()
+        self.assertEqual(['Error', 'Creating'], [
+            self.capsules[uuid].status for uuid in ('half', 'new')])
+
+    def test_records_that_cannot_be_read_keep_the_driver_from_nothing(self):
+        self.patch(zunmodules.Capsules, 'list_by_host',
+                   mock.Mock(side_effect=RuntimeError('no database')))
+        self.driver._bus.start.reset_mock()
+        self.driver._serve()
+        self.driver._bus.start.assert_called_once()
