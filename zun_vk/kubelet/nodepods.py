@@ -38,19 +38,19 @@ class NodePods:
 
     Whoever asks for pods is refused while they are not known.
 
-    :param usable: returns Zun's hosts that can take pods of the node
+    :param up: returns Zun's hosts that may have had pods of the node
     """
 
     def __init__(self, mirror: reflector.Reflector,
                  writer: writer_module.StatusWriter,
                  runtime: base.CapsuleRuntime,
                  hosts: hosted.Hosts | hosted.NoHosts,
-                 usable: typing.Callable[[], typing.Iterable[str]] = tuple):
+                 up: typing.Callable[[], typing.Iterable[str]] = tuple):
         self._mirror = mirror
         self._writer = writer
         self._runtime = runtime
         self._hosts = hosts
-        self._usable = usable
+        self._up = up
 
     def find(self, namespace: str, name: str, uid: str = '') -> dict | None:
         for pod in self._known():
@@ -89,7 +89,7 @@ class NodePods:
         return self._hosts_known()
 
     def all_hosts(self) -> set[str]:
-        return self._hosts_known() | set(self._usable())
+        return self._hosts_known() | set(self._up())
 
     def _need_capsules(self) -> None:
         if self._runtime.listed_at() == float('-inf'):

@@ -140,8 +140,11 @@ class NodeController:
         return self._seen.providers if self._seen else ()
 
     def hosts(self) -> tuple[str, ...]:
-        """Return the hosts that could take pods when last looked at."""
-        return self._seen.hosts if self._seen else ()
+        """Return the hosts that were up when last looked at.
+
+        Disabled ones too: they have the logs of pods that ended.
+        """
+        return self._seen.up if self._seen else ()
 
     def _observe(self) -> None:
         """Look at the cloud; what was seen before stays where that fails."""

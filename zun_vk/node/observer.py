@@ -41,12 +41,14 @@ class Observation:
     :param architecture: Kubernetes' word for their CPU, where all have the
         same, else ''
     :param zone_exists: there are hosts, up or not, enabled or not
+    :param up: names of the hosts that are up, enabled or not
     """
 
     hosts: tuple[str, ...]
     providers: tuple[capacity.Provider, ...]
     architecture: str = ''
     zone_exists: bool = True
+    up: tuple[str, ...] = ()
 
 
 class CloudObserver:
@@ -82,7 +84,8 @@ class CloudObserver:
             self._architecture = architecture(self._zun.list_hosts(), hosts)
             self._hosts = hosts
         return Observation(hosts, tuple(filter(None, providers)),
-                           self._architecture, zone_exists)
+                           self._architecture, zone_exists,
+                           hosts_up(services, self._zone))
 
     def _provider(self, host: str) -> capacity.Provider | None:
         uuid = self._known.get(host) or self._placement.find_provider(host)
@@ -107,10 +110,16 @@ def usable_hosts(services: list[dict],
 
     :param zone: only hosts of this availability zone; None: of any
     """
+    return hosts_up([service for service in services
+                     if not service.get('disabled')], zone)
+
+
+def hosts_up(services: list[dict],
+             zone: str | None = None) -> tuple[str, ...]:
+    """Return the hosts whose zun-compute is up, enabled or not, sorted."""
     return tuple(sorted(
         service['host'] for service in services
         if service.get('binary') == _BINARY and service.get('state') == 'up'
-        and not service.get('disabled')
         and zone in (None, service.get('availability_zone'))))
 
 

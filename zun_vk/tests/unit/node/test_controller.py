@@ -295,6 +295,13 @@ class RoundTestCase(ControllerTestCase):
         self._round()
         self.assertEqual(('True', 'CloudReady'), self._ready())
 
+    def test_hosts_that_take_no_more_pods_are_still_named(self):
+        self.assertEqual((), self.controller.hosts())
+        self.observer.observe.return_value = dataclasses.replace(
+            _observation(8), up=('h0', 'disabled'))
+        self._round()
+        self.assertEqual(('h0', 'disabled'), self.controller.hosts())
+
     def test_the_node_of_a_lost_zone_is_cordoned_and_back_again(self):
         self._round()
         self.observer.observe.return_value = dataclasses.replace(

@@ -77,6 +77,14 @@ class CloudObserverTestCase(base.BaseTestCase):
             each.free().milli_cpu for each in seen.providers])
         self.assertEqual('amd64', seen.architecture)
 
+    def test_hosts_that_take_no_more_pods_still_answer(self):
+        # They have the logs of pods that ended there.
+        self.zun.list_services.return_value += [
+            _service('c', disabled=True), _service('d', state='down')]
+        seen = self.observer.observe()
+        self.assertEqual((('a', 'b'), ('a', 'b', 'c')),
+                         (seen.hosts, seen.up))
+
     def test_providers_and_architectures_are_looked_up_once(self):
         for _ in range(3):
             self.observer.observe()
