@@ -14,10 +14,12 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import posixpath
 import re
 
 from zun_vk import exceptions
 from zun_vk import quantity
+from zun_vk.compute.configs import amounts
 
 FILES = frozenset({'secret', 'configMap', 'downwardAPI', 'projected'})
 DISK = 'disk'
@@ -90,34 +92,17 @@ def container(spec: Mapping, name: str) -> Mapping:
 def memory_limit(spec: Mapping) -> int | None:
     """Return the bytes that all containers may use; None: no limit.
 
-    Kubernetes: the sum over the containers, or an init container's if that
-    is more; sidecars count with the containers.
+    Kubernetes: as much as the pod's cgroup.
     """
-    limits = (spec.get('resources') or {}).get('limits') or {}
-    if 'memory' in limits:
-        return quantity.parse_bytes(limits['memory'])
-    inits = spec.get('initContainers') or ()
-    sidecars = [each for each in inits
-                if each.get('restartPolicy') == 'Always']
-    running = [*(spec.get('containers') or ()), *sidecars]
-    together = [_memory(each) for each in running]
-    alone = [_memory(each) for each in inits if each not in sidecars]
-    known = [each for each in [*together, *alone] if each is not None]
-    if None in together or None in alone or not known:
+    if not amounts.all_limited(spec, 'memory'):
         return None
-    return max(sum(known[:len(together)]), *known[len(together):], 0)
+    return amounts.total(spec, amounts.LIMITS).get('memory') or None
 
 
 def size(volume: Volume, spec: Mapping) -> int | None:
     """Return how large a memory volume is: None for the kernel's default."""
     bounds = [bound for bound in (volume.limit, memory_limit(spec)) if bound]
     return min(bounds) if bounds else None
-
-
-def _memory(each: Mapping) -> int | None:
-    limits = (each.get('resources') or {}).get('limits') or {}
-    return (quantity.parse_bytes(limits['memory'])
-            if 'memory' in limits else None)
 
 
 def _volume(field: str, volume: Mapping) -> Volume:
@@ -152,5 +137,6 @@ def _empty_dir(field: str, name: str, source: Mapping) -> Volume:
 def _tokens(source: Mapping) -> frozenset[str]:
     sources: Sequence[Mapping] = source.get('sources') or ()
     return frozenset(
-        each['serviceAccountToken']['path'] for each in sources
+        posixpath.normpath(each['serviceAccountToken']['path'])
+        for each in sources
         if (each.get('serviceAccountToken') or {}).get('path'))

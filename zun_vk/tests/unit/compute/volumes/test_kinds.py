@@ -84,8 +84,22 @@ class KindsTestCase(base.BaseTestCase):
         spec = {'containers': [_container('10Mi')], 'initContainers': [
             _container('15Mi'), _container('20Mi', restartPolicy='Always')]}
         self.assertEqual(30 * MIB, kinds.memory_limit(spec))
+        # Beside the sidecar that was started before it.
         spec['initContainers'].append(_container('50Mi'))
-        self.assertEqual(50 * MIB, kinds.memory_limit(spec))
+        self.assertEqual(70 * MIB, kinds.memory_limit(spec))
+        spec['overhead'] = {'memory': '1Mi'}
+        self.assertEqual(71 * MIB, kinds.memory_limit(spec))
+
+    def test_a_limit_of_nothing_is_no_limit(self):
+        spec = {'containers': [_container('10Mi'), _container('0')]}
+        self.assertIsNone(kinds.memory_limit(spec))
+
+    def test_tokens_are_known_by_the_paths_that_their_files_have(self):
+        for path in ('a/token', './a//token', 'a/./token/'):
+            volume, = kinds.volumes({'volumes': [{
+                'name': 'v', 'projected': {'sources': [
+                    {'serviceAccountToken': {'path': path}}]}}]})
+            self.assertEqual({'a/token'}, volume.tokens)
 
     def test_the_user_of_tokens_is_the_one_of_all_containers(self):
         for expected, pod, users in (
