@@ -90,8 +90,8 @@ class EventRecorder:
         involved = _reference(pod, 'Pod')
         if path:
             involved['fieldPath'] = _clean(path)
-        self._put(_Event(involved, kind, reason, _clean(message), False,
-                         max(1, count)))
+        self._put(_Event(involved, kind, _clean(reason), _clean(message),
+                         False, max(1, count)))
 
     def node(self, node: dict, kind: str, reason: str, message: str) -> None:
         """Record an event on the Node object ``node``."""

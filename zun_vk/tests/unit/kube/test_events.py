@@ -194,10 +194,12 @@ class EventRecorderTestCase(base.BaseTestCase):
 
     def test_words_that_are_no_text_do_not_end_it(self):
         self._say('half a \ud83d pair')
+        self.recorder.container(self.pod, '', events.NORMAL,
+                                'Half\ud83d', 'a host said it')
         self._say('whole')
-        self.assertEqual(2, len(self.server.events))
+        self.assertEqual(3, len(self.server.events))
         for event in self.server.events.values():
-            event['message'].encode()
+            (event['message'] + event['reason']).encode()
 
     def test_a_full_queue_holds_nobody_up(self):
         recorder = events.EventRecorder(self.client, 'zun-vk')
