@@ -184,7 +184,7 @@ class HostLink:
         host = _host(arguments)
         wires = fields.items(arguments, 'states', _MOST)
         self._hears.heard(host)
-        present = set()
+        present, came = set(), time.monotonic()
         for wire in wires:
             try:
                 state = states.from_wire(wire)
@@ -192,19 +192,20 @@ class HostLink:
                 _dropped('pod_states', error)
                 continue
             present.add(state.capsule)
-            if self._is_believed(state, host):
+            if self._is_believed(state, host, came):
                 self._hears.told(state, host)
         if fields.flag(arguments, 'full'):
             self._hears.has_only(host, present)
 
-    def _is_believed(self, state: states.PodState, host: str) -> bool:
+    def _is_believed(self, state: states.PodState, host: str,
+                     came: float) -> bool:
         pod = self._pods.get(state.uid)
         if state.node != self._node or pod is None or (
                 pod_status.is_terminal(pod)
                 and not self._runtime.of_pod(state.uid)):
             # Of no use any more: nobody need ask Zun.
             return False
-        found = self._runtime.located(state.capsule)
+        found = self._runtime.located(state.capsule, came)
         if found is None or found.uid != state.uid or found.host != host:
             LOG.debug('Host %s tells of capsule %s, which is not there',
                       host, state.capsule)
@@ -212,7 +213,7 @@ class HostLink:
         return True
 
     def _pod_events(self, arguments: dict) -> None:
-        host = _host(arguments)
+        host, came = _host(arguments), time.monotonic()
         for wire in fields.items(arguments, 'events', states.MAX_EVENTS):
             try:
                 event = states.event_from_wire(wire)
@@ -222,15 +223,15 @@ class HostLink:
             pod = self._pods.get(event.uid)
             if pod is not None and any(
                     capsule.host == host
-                    for capsule in self._located(event.uid)):
+                    for capsule in self._located(event.uid, came)):
                 self._recorder.container(
                     pod, event.container, event.kind, event.reason,
                     event.message, event.count)
 
-    def _located(self, uid: str
+    def _located(self, uid: str, came: float
                  ) -> typing.Iterator[capsule_module.Capsule]:
         for capsule in self._runtime.of_pod(uid):
-            found = self._runtime.located(capsule.uuid)
+            found = self._runtime.located(capsule.uuid, came)
             if found is not None:
                 yield found
 

@@ -81,10 +81,14 @@ class CapsuleRuntime(abc.ABC):
     def of_pod(self, uid: str) -> list[capsule_module.Capsule]:
         """Return the capsules of a pod, the one to keep first."""
 
-    def located(self, uuid: str) -> capsule_module.Capsule | None:
+    def located(self, uuid: str, asked: float | None = None
+                ) -> capsule_module.Capsule | None:
         """Return a capsule of this node, with its host if it has one.
 
         None where the runtime shows no hosts.
+
+        :param asked: monotonic time; what was seen since then serves. None:
+            now
         """
         return None
 

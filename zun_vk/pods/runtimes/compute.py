@@ -64,12 +64,13 @@ class ComputeRuntime(following.FollowingRuntime):
                   ) -> translation_module.Translation:
         return request.translate(pod, self._owner)
 
-    def located(self, uuid: str) -> capsule_module.Capsule | None:
+    def located(self, uuid: str, asked: float | None = None
+                ) -> capsule_module.Capsule | None:
         """Return one of this node's capsules, with its host if it has one.
 
         :raises RemoteError: Zun does not answer
         """
-        asked = time.monotonic()
+        asked = time.monotonic() if asked is None else asked
         known = self._store.get(uuid)
         if known is None or not known.host:
             with self._looking:

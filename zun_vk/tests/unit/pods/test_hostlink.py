@@ -58,3 +58,15 @@ class HostLinkTestCase(base.BaseTestCase):
         self.hears.told.assert_not_called()
         self.recorder.container.assert_not_called()
         self.hears.heard.assert_called_once_with('host-1')
+
+    def test_the_states_of_one_message_cost_zun_one_look_at_most(self):
+        told = [states.PodState(_UID, f'c{number}', 'zun-vk', 1).to_wire()
+                for number in range(3)]
+        event = states.PodEvent(_UID, 'shop', 'web', 'Normal', 'Pulled', 'x')
+        self.link.pod_states({}, host='host-1', states=told, full=False)
+        self.link.pod_events({}, host='host-1',
+                             events=[event.to_wire()] * 3)
+        asked = [call.args[1] for call
+                 in self.runtime.located.call_args_list]
+        self.assertEqual([3, 3], [asked.count(at) for at in
+                                  sorted(set(asked))])

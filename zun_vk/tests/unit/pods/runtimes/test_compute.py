@@ -68,3 +68,12 @@ class LocatedTestCase(base.CloudTestCase):
                               'a')
         self.zun.newest_capsules.side_effect = list
         self.assertIsNone(self.runtime.located('a'))
+
+    def test_one_look_serves_all_that_came_with_one_message(self):
+        self.zun.newest_capsules.side_effect = list
+        came = time.monotonic()
+        for number in range(5):
+            self.assertIsNone(self.runtime.located(f'c{number}', came))
+        self.assertEqual(1, self.zun.newest_capsules.call_count)
+        self.assertIsNone(self.runtime.located('c0', time.monotonic()))
+        self.assertEqual(2, self.zun.newest_capsules.call_count)
