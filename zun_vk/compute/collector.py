@@ -87,7 +87,7 @@ class Collector:
              stop: threading.Event) -> None:
         try:
             collect(stop)
-        except (exceptions.RemoteError, OSError) as error:
+        except (exceptions.ZunVkError, OSError) as error:
             LOG.warning('Old %s stay for now: %s', what, error)
 
     # Containers and sandboxes
@@ -106,12 +106,15 @@ class Collector:
         if known is not None:
             known = frozenset(known)
             self._remove_strays(sandboxes, containers, known, stop)
-            if self._directories is not None:
-                self._directories(known)
+            self._try('directories', lambda stop: self._tidy(known), stop)
         self._remove_old([each for each in sandboxes
                           if known is None or each.uid in known],
                          [each for each in containers
                           if known is None or each.uid in known], stop)
+
+    def _tidy(self, known: Collection[str]) -> None:
+        if self._directories is not None:
+            self._directories(known)
 
     def _remove_strays(self, sandboxes: list[model.SeenSandbox],
                        containers: list[model.SeenContainer],

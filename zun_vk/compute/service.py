@@ -198,7 +198,15 @@ class Compute(process.Process):
         for uid in self._parts.volumes.uids() - set(known):
             # One that has come meanwhile stays.
             if self._pods.get(uid) is None:
-                self._parts.volumes.remove(uid)
+                self._remove_volumes(uid)
+
+    def _remove_volumes(self, uid: str) -> None:
+        try:
+            self._parts.volumes.remove(uid)
+        except exceptions.VolumeFailed as error:
+            # Those of others must go all the same.
+            LOG.warning('What is left of pod %s stays for now: %s', uid,
+                        error)
 
     def _vif_of(self, capsule: str) -> dict:
         pod = self._pods.of_capsule(capsule)

@@ -17,6 +17,7 @@ from unittest import mock
 import fixtures
 from oslotest import base
 
+from zun_vk import exceptions
 from zun_vk.compute import collector
 from zun_vk.compute import model
 from zun_vk.compute.cri import client
@@ -130,6 +131,17 @@ class ContainersTestCase(CollectorTestCase):
         collector.Collector(self.runtime, lambda: self.known, 85, 80,
                             directories).collect_containers(self.stop)
         directories.assert_called_once_with({'u1'})
+
+    def test_a_directory_that_cannot_go_keeps_nothing_else(self):
+        # A file that a privileged container made immutable, say.
+        sandbox = self._sandbox()
+        ended = [self._container(sandbox, attempt, code=1)
+                 for attempt in range(2)]
+        collector.Collector(
+            self.runtime, lambda: self.known, 85, 80, mock.Mock(
+                side_effect=exceptions.VolumeFailed('u2', 'not permitted'))
+        ).collect_containers(self.stop)
+        self.assertEqual({ended[1]}, set(self.fake.containers))
 
     def test_a_file_that_is_no_log_of_ours_stays(self):
         precious = self.logs / 'passwd'
