@@ -36,6 +36,8 @@ from zun_vk.kube import client as kube_client
 
 _KEEP = 10.0
 _KEEP_ABSENCE = 1.0
+# Seconds without a request where the API server does not say how many.
+_PAUSE = 1.0
 _MAX_ENTRIES = 1024
 _MAX_BYTES = 8 * 1024 ** 2
 _Key = tuple[str, ...]
@@ -116,6 +118,8 @@ class ObjectCache:
         self._entries: collections.OrderedDict[_Key, _Entry] = (
             collections.OrderedDict())
         self._size = 0
+        # Nothing is asked before; by the clock.
+        self._not_before = float('-inf')
 
     def secret(self, namespace: str, name: str,
                not_before: float) -> Mapping[str, bytes] | None:
@@ -193,10 +197,14 @@ class ObjectCache:
     def _fetch(self, key: _Key, entry: _Entry,
                fetch: Callable[[], typing.Any]) -> None:
         asked_at = self._clock()
+        self._refuse_in_a_pause(asked_at)
         try:
             value = _understood(fetch)
         except exceptions.NotFound:
             value = None
+        except exceptions.Throttled as error:
+            self._pause(error.retry_after or _PAUSE)
+            raise
         except exceptions.RemoteError as error:
             entry.error, entry.failed_at = error, self._clock()
             raise
@@ -207,6 +215,22 @@ class ObjectCache:
                 entry.size = size
             self._shrink()
         entry.asked_at, entry.value, entry.error = asked_at, value, None
+
+    def _pause(self, seconds: float) -> None:
+        with self._lock:
+            self._not_before = max(self._not_before,
+                                   self._clock() + seconds)
+
+    def _refuse_in_a_pause(self, now: float) -> None:
+        """Let no pod try what every other one is asked to leave.
+
+        :raises Throttled: the API server wants a pause
+        """
+        with self._lock:
+            left = self._not_before - now
+        if left > 0:
+            raise exceptions.Throttled(
+                kube_client.SERVICE, 'it asks for fewer requests', left)
 
     def _shrink(self) -> None:
         """Drop what was used longest ago while it is too old or too much."""

@@ -198,6 +198,33 @@ class FreshnessTestCase(ObjectCacheTestCase):
         self.client.get_secret.side_effect = None
         self.assertEqual({'k': b'v'}, self._secret())
 
+    def test_nobody_asks_while_the_api_server_wants_a_pause(self):
+        self.client.get_secret.side_effect = exceptions.Throttled(
+            'kubernetes', 'too many requests', 3)
+        for name in ('s', 't', 's'):
+            error = self.assertRaises(exceptions.Throttled, self._secret,
+                                      name)
+        self.assertEqual((1, 3), (self._gets(), error.retry_after))
+        self.assertRaises(exceptions.Throttled, self.cache.config_map,
+                          'ns', 'c', 0)
+        self.client.get_secret.side_effect = None
+        self.clock.now += 2
+        self.assertEqual(1, self.assertRaises(
+            exceptions.Throttled, self._secret, 'u').retry_after)
+        self.clock.now += 1
+        self.assertEqual({'k': b'v'}, self._secret())
+
+    def test_a_pause_does_not_keep_what_is_known_from_anybody(self):
+        self._secret()
+        self.client.get_config_map.side_effect = exceptions.Throttled(
+            'kubernetes', 'too many requests')
+        self.assertRaises(exceptions.Throttled, self.cache.config_map,
+                          'ns', 'c', 0)
+        self.assertEqual({'k': b'v'}, self._secret())
+        self.assertRaises(exceptions.Throttled, self._secret, 't')
+        self.clock.now += 1
+        self.assertEqual({'k': b'v'}, self._secret('t'))
+
     def test_another_namespace_is_another_object(self):
         self._secret(namespace='a')
         self.client.get_secret.side_effect = exceptions.AccessDenied(
