@@ -105,7 +105,8 @@ class Tokens:
             LOG.warning('The token of pod %s/%s is not renewed yet: %s',
                         pod['metadata']['namespace'],
                         pod['metadata']['name'], error)
-            return dataclasses.replace(held, refresh_at=now + _RETRY)
+            fresh = dataclasses.replace(
+                held, refresh_at=min(now + _RETRY, held.expires_at))
         self._hold(key, fresh, now)
         return fresh
 

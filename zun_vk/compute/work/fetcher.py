@@ -132,7 +132,9 @@ class Fetcher:
             pod.fetch_at = now + pod.volumes_pause.next()
         elif pod.payload.refresh_after:
             left = pod.payload.refresh_after - self._wall()
-            pod.fetch_at = min(pod.fetch_at, now + max(5.0, left))
+            if left > 0 or answer is not None:
+                # Else the agent has nothing newer, and will not soon.
+                pod.fetch_at = min(pod.fetch_at, now + max(5.0, left))
 
     def _kept(self, pod: pod_module.Pod, wire: dict) -> None:
         """Keep a payload: here, where the pod is known not to be gone."""

@@ -115,6 +115,22 @@ class TokensTestCase(base.BaseTestCase):
         self.client.create_token.side_effect = answer
         self.assertNotEqual(first.value, self._get().value)
 
+    def test_one_that_cannot_be_renewed_is_asked_for_once_a_minute(self):
+        first = self._get()
+        self.client.create_token.side_effect = _DOWN
+        self.clock.now = first.refresh_at
+        for _ in range(12):
+            self.assertEqual(first.value, self._get().value)
+            self.clock.now += 5
+        self.assertEqual(2, self._count())
+        self._get()
+        self.assertEqual(3, self._count())
+        # Nor is it given when it has run out.
+        self.clock.now = first.expires_at - 1
+        self._get()
+        self.clock.now = first.expires_at
+        self.assertRaises(exceptions.Unavailable, self._get)
+
     def test_the_first_must_be_given(self):
         self.client.create_token.side_effect = _DOWN
         self.assertRaises(exceptions.Unavailable, self._get)

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import errno
+import time
 from unittest import mock
 
 import oslotest.base
@@ -62,3 +63,14 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
         self.answered()
         self.pod.inbox.popleft()(self.pod)
         self.assertEqual('1', self.pod.payload.generation)
+
+    def test_what_the_agent_cannot_renew_is_not_asked_for_all_the_time(self):
+        self.agent.call.return_value = {
+            'payload': PAYLOAD | {'refresh_after': 1.0}}
+        for most, answer in ((5.0, {'unchanged': True}), (60.0, None)):
+            self.answered()
+            self.pod.inbox.popleft()(self.pod)
+            left = self.pod.fetch_at - time.monotonic()
+            self.assertTrue(most / 2 < left <= most, left)
+            self.agent.call.return_value = answer
+            self.pod.fetch_at = float('-inf')
