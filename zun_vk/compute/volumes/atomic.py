@@ -75,6 +75,8 @@ def publish(volume: str, entries: Iterable[Entry],
         changed = current is None or _read(base, current) != _shape(
             wanted.values(), group)
         if changed:
+            # What a crash has left may take the room.
+            _clear(base, current)
             current = _write_all(base, wanted.values(), group)
             _switch(base, current)
         _link_names(base, {path.split('/')[0] for path in wanted})
@@ -136,14 +138,19 @@ def _write_all(base: int, entries: Iterable[Entry],
     """Write the files into a directory that nobody sees yet."""
     name = '..' + secrets.token_hex(8)
     os.mkdir(name, 0o700, dir_fd=base)
-    for entry in entries:
-        *parents, file = entry.path.split('/')
-        directory = _made(base, [name, *parents], group)
-        try:
-            _write(directory, file, entry, group)
-        finally:
-            os.close(directory)
-    os.close(_made(base, [name], group))
+    try:
+        for entry in entries:
+            *parents, file = entry.path.split('/')
+            directory = _made(base, [name, *parents], group)
+            try:
+                _write(directory, file, entry, group)
+            finally:
+                os.close(directory)
+        os.close(_made(base, [name], group))
+    except OSError:
+        # It would be there once more with each try.
+        trees.remove(base, name)
+        raise
     return name
 
 

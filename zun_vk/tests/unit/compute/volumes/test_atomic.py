@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -144,6 +145,25 @@ class PublishTestCase(base.BaseTestCase):
     def test_nothing_is_written_of_a_bad_path(self):
         self.assertRaises(atomic.BadPath, self._publish,
                           {'a': b'1', '../b': b'2'})
+        self.assertEqual([], os.listdir(self.volume))
+
+    def test_what_cannot_be_written_leaves_nothing_behind(self):
+        # It is tried again and again, on a file system that is full, say.
+        atomic.publish(self.volume, _entries({'a': b'old'}))
+        before = set(os.listdir(self.volume))
+        self.assertRaises(
+            OSError, atomic.publish, self.volume,
+            _entries({'b': b'1' * 10000, 'c': b'', 'c/d': b''}))
+        self.assertEqual(before, set(os.listdir(self.volume)))
+        self.assertEqual({'a': b'old'}, _seen(self.volume))
+
+    def test_what_a_crash_left_makes_room_before_more_is_written(self):
+        os.mkdir(os.path.join(self.volume, '..left'))
+        with mock.patch.object(
+                atomic, '_write_all', autospec=True,
+                side_effect=OSError(errno.ENOSPC, 'No space left')):
+            self.assertRaises(OSError, atomic.publish, self.volume,
+                              _entries({'a': b'new'}))
         self.assertEqual([], os.listdir(self.volume))
 
     def test_a_crash_at_any_point_leaves_old_or_new_files(self):
