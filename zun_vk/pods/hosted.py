@@ -183,6 +183,10 @@ class Hosts:
             if capsule.host == host and capsule.uuid not in capsules:
                 self._states.lack(capsule.uuid)
 
+    def newest(self, capsule: str) -> int:
+        state = self._states.of(capsule)
+        return state.generation if state else 0
+
     # Threads.
 
     def tell(self, stop: threading.Event) -> None:

@@ -61,6 +61,9 @@ class Hears(typing.Protocol):
     def has_only(self, host: str, capsules: set[str]) -> None:
         """A host told all that it has."""
 
+    def newest(self, capsule: str) -> int:
+        """Return the generation of the newest state that was told; or 0."""
+
 
 class HostLink:
     """The endpoint: its public methods are called over the bus.
@@ -126,8 +129,11 @@ class HostLink:
             return {'refused': str(error)}
         # Again: making it took time.
         self._guard()
-        return ({'unchanged': True} if made is None
-                else {'payload': made.to_wire()})
+        reply: dict[str, typing.Any] = (
+            {'unchanged': True} if made is None
+            else {'payload': made.to_wire()})
+        # Whatever the host's clock was and has become.
+        return reply | {'generation': self._hears.newest(capsule)}
 
     def _wanted(self, arguments: dict) -> dict:
         self._hears.heard(fields.text(arguments, 'host', _MAX_NAME))

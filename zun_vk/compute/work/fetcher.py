@@ -18,6 +18,7 @@ never told cannot begin.
 from collections.abc import Callable
 import random
 import time
+import typing
 
 from oslo_log import log as logging
 
@@ -38,6 +39,19 @@ FRESH = 10.0
 
 class Refused(exceptions.ZunVkError):
     """The agent does not give this pod to this host."""
+
+
+class Answer(typing.NamedTuple):
+    """What an agent says of a pod.
+
+    :param payload: None where what is known is the newest
+    :param wire: the payload as it came
+    :param told: generation of the newest state that the agent has
+    """
+
+    payload: payload_module.PodPayload | None
+    wire: dict
+    told: int
 
 
 class Fetcher:
@@ -91,29 +105,24 @@ class Fetcher:
         return not pod.capsule.node or (
             self._clock() - pod.fetched_at < FRESH)
 
-    def _ask(self, capsule: pod_module.Capsule, known: str,
-             ) -> tuple[payload_module.PodPayload, dict] | None:
-        """Return the payload, and as it came.
-
-        :returns: None where what is known is the newest
-        """
+    def _ask(self, capsule: pod_module.Capsule, known: str) -> Answer:
         reply = self._bus.peer(bus_module.AGENT, capsule.node).call(
             'get_pod', uid=capsule.uid, capsule=capsule.uuid,
             host=self._host, addresses=list(capsule.addresses), known=known)
-        if reply.get('unchanged') is True and known:
-            return None
         if 'refused' in reply:
             raise Refused(fields.text(reply, 'refused'))
+        told = fields.integer(reply, 'generation')
+        if reply.get('unchanged') is True and known:
+            return Answer(None, {}, told)
         made = payload_module.from_wire(reply.get('payload'))
         if made.pod['metadata']['uid'] != capsule.uid or made.host_paths:
             raise fields.Malformed('payload is of another pod')
-        return made, reply['payload']
+        return Answer(made, reply['payload'], told)
 
-    def _answered(self, pod: pod_module.Pod,
-                  answer: tuple[payload_module.PodPayload, dict] | None,
+    def _answered(self, pod: pod_module.Pod, answer: Answer | None,
                   error: Exception | None) -> None:
         now = self._clock()
-        if error is not None:
+        if answer is None:
             pod.fetch_at = now + pod.fetch_pause.next()
             LOG.warning('Pod %s/%s: the agent of node %s does not tell it: '
                         '%s', pod.capsule.namespace, pod.capsule.pod,
@@ -123,16 +132,20 @@ class Fetcher:
         pod.fetched_at = now
         # Not all pods of a host at the same moment.
         pod.fetch_at = now + INTERVAL * random.uniform(0.8, 1.2)  # noqa: S311
-        if answer is not None:
-            pod.payload = answer[0]
-            self._kept(pod, answer[1])
+        if answer.told > pod.generation:
+            # Of a clock that was ahead, where the record is lost: what is
+            # told must be newer, and is told again.
+            pod.generation, pod.published = answer.told, None
+        if answer.payload is not None:
+            pod.payload = answer.payload
+            self._kept(pod, answer.wire)
         if pod.payload is None:
             return
         if pod.payload.volume_errors or pod.payload.container_errors:
             pod.fetch_at = now + pod.volumes_pause.next()
         elif pod.payload.refresh_after:
             left = pod.payload.refresh_after - self._wall()
-            if left > 0 or answer is not None:
+            if left > 0 or answer.payload is not None:
                 # Else the agent has nothing newer, and will not soon.
                 pod.fetch_at = min(pod.fetch_at, now + max(5.0, left))
 

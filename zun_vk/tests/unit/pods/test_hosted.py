@@ -42,6 +42,13 @@ class HostedTestCase(test_controller.ControllerTestCase):
             self.queue.add, self.clock, lambda: self.wall)
         return self.side
 
+    def test_the_newest_state_is_known_by_its_number(self):
+        self.assertEqual(0, self.side.newest(capsules.UUID))
+        for number in (5, 3):
+            self.side.told(states.PodState(
+                _UID, capsules.UUID, 'zun-vk', number), 'host-1')
+            self.assertEqual(5, self.side.newest(capsules.UUID))
+
     def running(self, **fields):
         """Add a pod whose host tells that it runs."""
         pod = self._acknowledged(**fields)

@@ -32,7 +32,7 @@ class HostLinkTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        pods, self.runtime, maker, self.hears, self.recorder = (
+        pods, self.runtime, self.maker, self.hears, self.recorder = (
             mock.create_autospec(kind, instance=True) for kind in (
                 reflector.Reflector, compute.ComputeRuntime,
                 payload.PayloadMaker, hosted.Hosts, events.EventRecorder))
@@ -45,8 +45,8 @@ class HostLinkTestCase(base.BaseTestCase):
         self.runtime.located.return_value = self.capsule
         self.runtime.of_pod.return_value = [self.capsule]
         self.link = hostlink.HostLink(
-            'zun-vk', lambda: None, pods, self.runtime, maker, self.hears,
-            self.recorder)
+            'zun-vk', lambda: None, pods, self.runtime, self.maker,
+            self.hears, self.recorder)
 
     def test_nobody_is_believed_about_capsules_without_a_host(self):
         told = states.PodState(_UID, self.capsule.uuid, 'zun-vk', 1)
@@ -70,3 +70,14 @@ class HostLinkTestCase(base.BaseTestCase):
                  in self.runtime.located.call_args_list]
         self.assertEqual([3, 3], [asked.count(at) for at in
                                   sorted(set(asked))])
+
+    def test_a_host_learns_which_of_its_states_is_the_newest_here(self):
+        self.runtime.located.return_value = capsules.read(
+            strategies.pod(), host='host-1')
+        self.hears.newest.return_value = 9
+        self.maker.make.return_value = None
+        self.assertEqual({'unchanged': True, 'generation': 9},
+                         self.link.get_pod(
+                             {}, uid=_UID, capsule=self.capsule.uuid,
+                             host='host-1', addresses=[], known='1'))
+        self.hears.newest.assert_called_once_with(self.capsule.uuid)

@@ -74,3 +74,22 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
             self.assertTrue(most / 2 < left <= most, left)
             self.agent.call.return_value = answer
             self.pod.fetch_at = float('-inf')
+
+    def test_states_are_newer_than_those_that_the_agent_has(self):
+        # The clock was ahead, and the record is lost.
+        self.pod.generation, told = 7, mock.sentinel.told
+        self.pod.published = told
+        for known, generation, published in (
+                (5, 7, told), (7, 7, told), (9, 9, None)):
+            self.agent.call.return_value = {'payload': PAYLOAD,
+                                            'generation': known}
+            self.answered()
+            self.pod.inbox.popleft()(self.pod)
+            self.assertEqual((generation, published),
+                             (self.pod.generation, self.pod.published))
+            self.pod.fetch_at = float('-inf')
+        self.agent.call.return_value = {'unchanged': True,
+                                        'generation': 'many'}
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        self.assertEqual(9, self.pod.generation)
