@@ -180,6 +180,8 @@ class Sandboxes:
         self._record(pod).event(
             background_module.WARNING, FAILED,
             f'Failed to create pod sandbox: {message}')
+        # What was planned before it failed does not know of the pause.
+        self._background.wake(pod.uid)
 
     def _host_dns(self) -> payload_module.Dns:
         try:

@@ -246,6 +246,8 @@ class Starter:
             error, exceptions.ImageProblem) else message
         self._record(pod).event(background_module.WARNING, 'Failed',
                                 f'Error: {words}', name)
+        # What was planned before it failed does not know of ``retry_at``.
+        self._background.wake(pod.uid)
 
 
 @contextlib.contextmanager

@@ -344,3 +344,30 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.runtime.exit(self.host.container(), 1)
         self.host.wait(uid, lambda status: status['lastState'].get(
             'terminated', {}).get('containerID') == identity, 'it is seen')
+
+    def test_an_image_that_could_not_be_had_early_is_tried_again(self):
+        gate = self.runtime.hold('PullImage')
+        uid = self.host.run(pod(containers=[
+            {'name': 'main', 'image': 'nowhere:1'}]))
+        wait.wait_for(lambda: self.host.state(uid)
+                      and self.host.state(uid).sandbox_ready,
+                      'the sandbox is there')
+        # Longer than the runtime's watcher takes to tell of it.
+        wait.hold_for(lambda: not self.runtime.containers,
+                      'nothing was made', 1.5)
+        gate.set()
+        wait.wait_for(lambda: 'BackOff' in self.host.reasons(uid),
+                      'it is tried again', timeout=8)
+
+    def test_a_sandbox_that_cannot_be_asked_for_is_tried_again(self):
+        self.useFixture(fixtures.MockPatch(
+            'zun_vk.backoff.Backoff.next', autospec=True,
+            side_effect=lambda pause: 0.1))
+        uid = self.host.run(pod(), runtime_error='no such class')
+        wait.wait_for(lambda: sum(
+            event.count for event in self.host.bus.events
+            if event.reason == 'FailedCreatePodSandBox') > 2,
+            'it is tried again', timeout=8)
+        self.host.tell(pod(), '2')
+        self.host.pods.changed(uid)
+        self.host.running(uid)
