@@ -137,6 +137,7 @@ class Fetcher:
             # told must be newer, and is told again.
             pod.generation, pod.published = answer.told, None
         if answer.payload is not None:
+            _mended(pod, answer.payload)
             pod.payload = answer.payload
             self._kept(pod, answer.wire)
         if pod.payload is None:
@@ -157,3 +158,16 @@ class Fetcher:
             # Whoever begins anew asks for it.
             LOG.error('What pod %s is cannot be recorded: %s', pod.uid,
                       error.strerror)
+
+
+def _mended(pod: pod_module.Pod, new: payload_module.PodPayload) -> None:
+    """Let what failed for an error that is no more be tried at once."""
+    old = pod.payload
+    if old is None:
+        return
+    if old.runtime_error and not new.runtime_error:
+        pod.memory.sandbox_retry_at = 0
+    if old.volume_errors and not new.volume_errors:
+        pod.volumes_at = float('-inf')
+    for name in set(old.container_errors) - set(new.container_errors):
+        pod.memory.retry_at.pop(name, None)

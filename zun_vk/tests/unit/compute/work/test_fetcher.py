@@ -23,9 +23,9 @@ from zun_vk.rpc import payload
 from zun_vk.tests.fixtures import wait
 
 CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
-PAYLOAD = payload.PodPayload('1', {
-    'metadata': {'uid': 'uid-1', 'name': 'web', 'namespace': 'ns'},
-    'spec': {'containers': [{'name': 'c', 'image': 'i'}]}}).to_wire()
+POD = {'metadata': {'uid': 'uid-1', 'name': 'web', 'namespace': 'ns'},
+       'spec': {'containers': [{'name': 'c', 'image': 'i'}]}}
+PAYLOAD = payload.PodPayload('1', POD).to_wire()
 
 
 class FetcherTestCase(oslotest.base.BaseTestCase):
@@ -93,3 +93,21 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
         self.answered()
         self.pod.inbox.popleft()(self.pod)
         self.assertEqual(9, self.pod.generation)
+
+    def test_what_waits_for_what_was_missing_waits_no_longer(self):
+        self.agent.call.return_value = {'payload': payload.PodPayload(
+            '0', POD, volume_errors=('no x',), runtime_error='no class',
+            container_errors={'c': 'no y'}).to_wire()}
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        later = float('inf')
+        self.pod.memory.sandbox_retry_at = self.pod.volumes_at = later
+        self.pod.memory.retry_at = {'c': later, 'other': later}
+        self.pod.fetch_at = 0
+        self.agent.call.return_value = {'payload': PAYLOAD}
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        self.assertEqual(
+            (0, float('-inf'), {'other': later}),
+            (self.pod.memory.sandbox_retry_at, self.pod.volumes_at,
+             self.pod.memory.retry_at))
