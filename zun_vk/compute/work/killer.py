@@ -81,6 +81,7 @@ class Kill:
             while self._held and self._left() > 0:
                 self._changed.wait(self._left())
             self._signalled = True
+            self._changed.notify_all()
         self._stop(self._grace())
 
     def let_go(self) -> None:
@@ -93,11 +94,12 @@ class Kill:
     def stop_again(self) -> None:
         """Stop it by the present deadline, beside a stop under way.
 
-        While the hook runs there is none: it gets the time that is left.
+        While the hook runs there is none: it gets the time that is left. Not
+        more, as a command in the container cannot be cut off.
         """
         with self._changed:
-            if not self._signalled:
-                return
+            while not self._signalled and self._left() > 0:
+                self._changed.wait(self._left())
         self._stop(self._grace())
 
     def _grace(self) -> float:
