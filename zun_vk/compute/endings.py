@@ -49,13 +49,19 @@ def failure(view: views.View) -> model.Words | None:
     return model.Words(end.reason, end.message)
 
 
-def kill_all(view: views.View, draft: views.Draft, deadline: float) -> None:
-    """Plan the kill of all that runs, by ``deadline``."""
+def kill_all(view: views.View, draft: views.Draft, deadline: float,
+             renew: bool = False) -> None:
+    """Plan the kill of all that runs, by ``deadline``.
+
+    :param renew: it is to run again, however it ends now
+    """
     names = {container.name for container in view.live}
     for container in view.live:
         _kill(view, draft, container, deadline,
               hold=view.now < deadline and _waits(
-                  view.pod, container.name, names))
+                  view.pod, container.name, names),
+              restart=renew and policy.survives_failure(
+                  view.pod, policy.find(view.pod, container.name)))
 
 
 def stop_all(view: views.View, draft: views.Draft, why: str) -> bool:
@@ -80,7 +86,7 @@ def _deadline(view: views.View) -> float:
 
 def _kill(view: views.View, draft: views.Draft,
           container: model.SeenContainer, deadline: float,
-          hold: bool) -> None:
+          hold: bool, restart: bool) -> None:
     known = view.memory.killing.get(container.id)
     hold = hold and (known is None or known.held)
     if hold:
@@ -97,7 +103,7 @@ def _kill(view: views.View, draft: views.Draft,
         return
     draft.do(model.KillContainer(
         container.id, container.name, max(deadline - view.now, 0),
-        f'Stopping container {container.name}', hold=hold))
+        f'Stopping container {container.name}', hold=hold, restart=restart))
 
 
 def _waits(pod: dict, name: str, live: set[str]) -> bool:

@@ -25,7 +25,7 @@ def renew(view: views.View, draft: views.Draft) -> None:
     """Plan the sandbox of a pod that has none that is sound."""
     if view.live:
         endings.kill_all(view, draft,
-                         view.now + policy.grace_of(view.pod))
+                         view.now + policy.grace_of(view.pod), renew=True)
         return
     if view.memory.starting:
         return

@@ -494,6 +494,18 @@ class TestSandbox(base.BaseTestCase):
         host.settle()
         self.assertEqual(['main'], host.running())
 
+    def test_what_ends_well_when_it_is_killed_for_that_starts_again(self):
+        host = _host(tiny.container('a'), tiny.container(
+            'b', restartPolicy='Never'), policy='OnFailure')
+        host.sandboxes[-1:] = [dataclasses.replace(
+            host.sandboxes[-1], ready=False)]
+        host.look()
+        host.exit('a', 0)
+        host.exit('b', 0)
+        host.settle()
+        self.assertEqual(['a'], host.running())
+        self.assertFalse(host.plan.finishing)
+
     def test_two_sandboxes_that_are_ready_are_one_too_many(self):
         host = _host()
         host.sandboxes.insert(0, model.SeenSandbox('old', 0))
