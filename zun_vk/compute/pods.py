@@ -74,7 +74,7 @@ class Pods:
         """Take up the pods that were recorded before."""
         for uid, (record, payload) in self._store.records().items():
             try:
-                pod = pod_module.from_record(record, payload)
+                pod = _restored(uid, record, payload)
             except fields.Malformed as error:
                 LOG.error('The record of pod %s makes no sense: %s', uid,
                           error)
@@ -98,7 +98,7 @@ class Pods:
             known = self._pods.get(capsule.uid)
             deleted = capsule.uuid in self._deleted
         if known is not None and known.capsule.uuid == capsule.uuid:
-            self._complete(known, capsule.vif)
+            self._complete(known, capsule.vif, payload)
             return
         if deleted:
             # Zun said so before it was deleted, and is heard after.
@@ -127,23 +127,42 @@ class Pods:
             raise exceptions.Unavailable(
                 'zun-vk-compute', f'the pod cannot be recorded: '
                 f'{error.strerror}') from None
-        self._add(pod)
+        if not self._add(pod):
+            LOG.info('Capsule %s was deleted and does not run',
+                     capsule.uuid)
+            self._store.remove(capsule.uid)
 
-    def _complete(self, pod: pod_module.Pod,
-                  vif: dict[str, typing.Any]) -> None:
-        """Have the VIF of a pod that was recorded without one.
+    def _complete(self, pod: pod_module.Pod, vif: dict[str, typing.Any],
+                  payload: payload_module.PodPayload | None) -> None:
+        """Have what the record of a pod lacked.
 
-        An older service did not know it, or an older zun-compute did not
-        tell it. Its next sandbox could not be plugged.
+        A VIF, which an older service did not know, or an older zun-compute
+        did not tell: its next sandbox could not be plugged. And a payload
+        whose file broke: of a capsule without a node nobody else tells it.
         """
-        if pod.capsule.vif or not vif:
+        lacks_vif = bool(vif) and not pod.capsule.vif
+        lacks_payload = payload is not None and pod.payload is None
+        if not (lacks_vif or lacks_payload):
             return
 
         def note(pod: pod_module.Pod) -> None:
-            pod.capsule = dataclasses.replace(pod.capsule, vif=vif)
-            self.save(pod)
+            if lacks_vif:
+                pod.capsule = dataclasses.replace(pod.capsule, vif=vif)
+                self.save(pod)
+            if payload is not None and pod.payload is None:
+                pod.payload = payload
+                self._save_payload(pod.uid, payload)
 
         self._note(pod, note)
+
+    def _save_payload(self, uid: str,
+                      payload: payload_module.PodPayload) -> None:
+        try:
+            self._store.save_payload(uid, payload.to_wire())
+        except OSError as error:
+            # Zun tells it again after the next start.
+            LOG.error('What pod %s is cannot be recorded: %s', uid,
+                      error.strerror)
 
     def delete(self, uuid: str, grace: float | None) -> bool:
         """Have a capsule end and go.
@@ -308,12 +327,19 @@ class Pods:
         pod.inbox.append(note)
         self.queue.add(pod.uid)
 
-    def _add(self, pod: pod_module.Pod) -> None:
+    def _add(self, pod: pod_module.Pod) -> bool:
+        """Have a pod looked at from now on.
+
+        :returns: False where its capsule was deleted meanwhile
+        """
         pod.memory.runtime = self.runtime
         with self._lock:
+            if pod.capsule.uuid in self._deleted:
+                return False
             self._pods[pod.uid] = pod
             self._by_capsule[pod.capsule.uuid] = pod.uid
         self.queue.add(pod.uid)
+        return True
 
     def _forget(self, pod: pod_module.Pod) -> None:
         capsule = pod.capsule
@@ -329,6 +355,21 @@ class Pods:
         with self._lock:
             self._pods.pop(pod.uid, None)
             self._by_capsule.pop(capsule.uuid, None)
+
+
+def _restored(uid: str, record: dict, payload: dict | None,
+              ) -> pod_module.Pod:
+    """Return a pod as it was recorded, whatever became of its payload.
+
+    :raises Malformed: the record itself makes no sense
+    """
+    try:
+        return pod_module.from_record(record, payload)
+    except fields.Malformed as error:
+        found = pod_module.from_record(record, None)
+        LOG.error('What pod %s is was recorded in a way that makes no sense, '
+                  'and is asked for again: %s', uid, error)
+        return found
 
 
 def _ask_again(pod: pod_module.Pod) -> None:

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import errno
+import pathlib
 import threading
 from unittest import mock
 
@@ -82,6 +83,51 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.run_capsule(vif={'b': 2})
         self.look()
         self.assertEqual({'a': 1}, self.pods.get('uid-1').capsule.vif)
+
+    def broken(self, text):
+        """Return the pod of no agent's after its payload's file broke."""
+        own = {'node': '', 'payload': payload.PodPayload('zun', POD).to_wire()}
+        self.run_capsule(**own)
+        self.endpoint.end_pod({}, uid='uid-1', grace=30)
+        self.look()
+        pathlib.Path(self.path, 'uid-1.payload').write_text(text)
+        self.pods = self.endpoint._pods = self.made()
+        self.pods.restore()
+        self.look()
+        self.run_capsule(**own)
+        self.look()
+        return self.pods.get('uid-1')
+
+    def test_a_payload_that_broke_is_taken_from_zun_again(self):
+        for text in ('{', '{}', '{"version": 77}'):
+            found = self.broken(text)
+            self.assertEqual('zun', found.payload.generation)
+            # What else is known of it has not been lost with that.
+            self.assertEqual(1030.0, found.memory.ending.deadline)
+            again = self.made()
+            again.restore()
+            self.assertEqual('zun', again.get('uid-1').payload.generation)
+
+    def test_a_payload_that_is_known_is_not_replaced(self):
+        own = {'node': '', 'payload': payload.PodPayload('zun', POD).to_wire()}
+        self.run_capsule(**own)
+        known = self.pods.get('uid-1').payload
+        self.run_capsule(**own)
+        self.look()
+        self.assertIs(known, self.pods.get('uid-1').payload)
+
+    def test_a_capsule_that_is_deleted_while_it_is_taken_does_not_run(self):
+        save = store.RecordStore.save
+
+        def slow(self_, uid, record):
+            save(self_, uid, record)
+            self.assertEqual({'gone': True}, self.endpoint.delete_capsule(
+                {}, uuid='cap-1'))
+
+        with mock.patch.object(store.RecordStore, 'save', slow):
+            self.run_capsule()
+        self.assertIsNone(self.pods.get('uid-1'))
+        self.assertEqual({}, store.RecordStore(self.path).records())
 
     def test_a_second_capsule_of_a_pod_waits_until_the_first_is_gone(self):
         self.run_capsule()
