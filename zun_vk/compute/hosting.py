@@ -132,18 +132,29 @@ class Hosting:
             'capsules')
         wires = fields.mappings(reply, 'capsules', _MAX_CAPSULES)
         known = [self._run(wire) for wire in wires
-                 if fields.text(wire, 'status') in _RUNS]
-        here = {fields.text(wire, 'uuid') for wire in wires}
-        absent = {pod.capsule.uuid: pod for pod in self._pods.only(here)}
-        for uuid in self._missed & set(absent):
-            LOG.warning('Capsule %s is gone in Zun and ends', uuid)
-            self._pods.delete(uuid, None)
-        self._missed = set(absent)
+                 if wire.get('status') in _RUNS]
+        self._end_missed([wire.get('uuid') for wire in wires])
         if all(known):
             self._pods.confirm()
         # What a failure there has lost; it writes only what differs.
         for state in self._pods.states():
             self._record(state)
+
+    def _end_missed(self, uuids: list[object]) -> None:
+        """End the capsules that Zun has not had twice.
+
+        :param uuids: of those that it has
+        """
+        if not all(isinstance(uuid, str) for uuid in uuids):
+            # Any capsule may be the one that is not told as it should be.
+            LOG.error('A capsule of Zun has a uuid that is none')
+            return
+        absent = {pod.capsule.uuid for pod in self._pods.only(
+            str(uuid) for uuid in uuids)}
+        for uuid in self._missed & absent:
+            LOG.warning('Capsule %s is gone in Zun and ends', uuid)
+            self._pods.delete(uuid, None)
+        self._missed = absent
 
     def _run(self, wire: dict) -> bool:
         """Run a capsule.

@@ -29,6 +29,12 @@ from zun_vk.tests.fixtures import wait
 CAPSULE = pod_module.Capsule('cap-1', 'uid-1', 'node', 'ns', 'web')
 
 
+def wire(uuid, **fields):
+    return pod_module.Capsule(
+        uuid, f'uid-{uuid}', 'node', 'ns', 'web').to_wire() | {
+            'status': 'Running', 'payload': None} | fields
+
+
 class HostingTestCase(oslotest.base.BaseTestCase):
 
     def setUp(self):
@@ -101,3 +107,42 @@ class HostingTestCase(oslotest.base.BaseTestCase):
         self.compare(CAPSULE.to_wire() | {'payload': None,
                                           'status': 'Running'})
         self.assertEqual({'uid-1'}, self.pods.known())
+
+    def known(self):
+        return {pod.capsule.uuid for pod in self.pods.all()}
+
+    def deleted(self):
+        return set(self.pods._deleted)
+
+    def test_what_runs_in_zun_runs_here(self):
+        self.compare(wire('a'), wire('b', status='Stopped'))
+        self.assertEqual({'a'}, self.known())
+        self.assertEqual({'uid-a'}, self.pods.known())
+
+    def test_what_zun_has_forgotten_twice_ends(self):
+        self.compare(wire('a'), wire('b'))
+        self.compare(wire('a'))
+        self.assertEqual(set(), self.deleted())
+        self.compare(wire('a'))
+        self.assertEqual({'b'}, self.deleted())
+
+    def test_one_status_that_makes_no_sense_holds_up_no_other(self):
+        self.compare(wire('a', status=7), wire('b'))
+        self.assertEqual({'b'}, self.known())
+
+    def test_a_capsule_of_a_status_that_makes_no_sense_stays(self):
+        self.compare(wire('a'))
+        for _ in range(3):
+            self.compare(wire('a', status=7))
+        self.assertEqual(set(), self.deleted())
+
+    def test_nothing_ends_for_an_identity_that_makes_no_sense(self):
+        self.compare(wire('a'))
+        for _ in range(3):
+            self.compare(wire('a') | {'uuid': 7}, wire('b'))
+        self.assertEqual((set(), {'a', 'b'}), (self.deleted(), self.known()))
+
+    def test_a_capsule_that_cannot_be_run_holds_up_no_other(self):
+        self.compare(wire('a', namespace=''), wire('b'))
+        self.assertEqual({'b'}, self.known())
+        self.assertEqual({'uid-b'}, self.pods.known())
