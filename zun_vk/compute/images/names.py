@@ -100,6 +100,11 @@ def tagged(image: str) -> str:
     return f'{image}:{name.tag}'
 
 
+def registry(image: str) -> str:
+    """Return the registry that a name means, be it a name or not."""
+    return _split(image)[0]
+
+
 def policy(container: dict) -> str:
     """Return the pull policy of a container.
 

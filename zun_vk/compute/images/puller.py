@@ -62,7 +62,8 @@ class ImagePuller:
     :param runtime: pulls and shows them
     :param directory: for what must be known of images as long as they are
         here, so not on a tmpfs; see ``records``
-    :param parallel: pulls at the same time
+    :param parallel: pulls at the same time from one registry: one that
+        does not answer must not hold up the others
     :param clock: monotonic seconds
     """
 
@@ -73,7 +74,7 @@ class ImagePuller:
         self._runtime = runtime
         self._clock = clock
         self._pauses = pauses.Pauses(clock)
-        self._slots = threading.BoundedSemaphore(parallel)
+        self._slots = Turns(parallel)
         self._turns = Turns()
 
     def ensure(self, uid: str, container: dict,
@@ -158,7 +159,7 @@ class ImagePuller:
                 f'container image "{job.asked}": {error.strerror}') from error
         job.tell(_NORMAL, 'Pulling', f'Pulling image "{job.asked}"')
         asked = self._clock()
-        with self._slots:
+        with self._slots.of(names.registry(job.image)):
             began = self._clock()
             found = self._try_all(job)
         now = self._clock()
@@ -256,18 +257,20 @@ class _Job:
 
 
 class Turns:
-    """One at a time for each name; different names do not wait."""
+    """So many at a time for each name; different names do not wait."""
 
-    def __init__(self) -> None:
-        # Guards the map: of each name its lock and who wants it.
+    def __init__(self, bound: int = 1) -> None:
+        self._bound = bound
+        # Guards the map: of each name its places and who wants one.
         self._lock = threading.Lock()
-        self._turns: dict[str, tuple[threading.Lock, int]] = {}
+        self._turns: dict[str, tuple[threading.Semaphore, int]] = {}
 
     @contextlib.contextmanager
     def of(self, name: str) -> Iterator[None]:
         """Wait for one's turn and have it."""
         with self._lock:
-            turn, waiting = self._turns.get(name, (threading.Lock(), 0))
+            turn, waiting = self._turns.get(
+                name, (threading.Semaphore(self._bound), 0))
             self._turns[name] = turn, waiting + 1
         try:
             with turn:

@@ -47,7 +47,10 @@ _TASKS = 64
 _KILLS = 1000
 _HOOKS = 1000
 _PULLS = 256
-_FETCHES = 8
+_FETCHES = 32
+# Of one registry, and of one node: who does not answer holds up no other.
+_PULLS_OF_ONE = 64
+_FETCHES_OF_ONE = 8
 
 
 class Parts:
@@ -64,9 +67,10 @@ class Parts:
         self._store = store
         self.tasks = tasks_module.Tasks('task', _TASKS)
         self._kills = tasks_module.Tasks('kill', _KILLS)
-        self._fetches = tasks_module.Tasks('fetch', _FETCHES)
+        self._fetches = tasks_module.Tasks('fetch', _FETCHES,
+                                           _FETCHES_OF_ONE)
         self._hooks = tasks_module.Tasks('hook', _HOOKS)
-        self._pulls = tasks_module.Tasks('pull', _PULLS)
+        self._pulls = tasks_module.Tasks('pull', _PULLS, _PULLS_OF_ONE)
         background = background_module.Background(
             self.tasks, wake, {'hook': self._hooks, 'pull': self._pulls})
         self._settings = configs.from_conf(conf)

@@ -66,9 +66,11 @@ class Background:
     def start(self, pod: pod_module.Pod, key: tuple,
               run: Callable[[], typing.Any],
               then: Callable[[pod_module.Pod, typing.Any,
-                              Exception | None], None]) -> bool:
+                              Exception | None], None],
+              owner: str = '') -> bool:
         """Run something and hand its result, or error, to the worker.
 
+        :param owner: who may hold it up, such as the name of a server
         :returns: False where something runs under that key already
         """
         def over(pod: pod_module.Pod, result: typing.Any,
@@ -85,7 +87,8 @@ class Background:
         pod.under_way.add(key)
         # Of a capsule that the pod had before, something may still run.
         tasks = self.apart.get(key[0], self.tasks)
-        return tasks.start((*key, pod.uid, pod.capsule.uuid), run, done)
+        return tasks.start((*key, pod.uid, pod.capsule.uuid), run, done,
+                           owner)
 
     def running(self, pod: pod_module.Pod, key: tuple) -> bool:
         """Tell whether the worker has not been handed the outcome yet.

@@ -93,7 +93,8 @@ class Fetcher:
             self._wake(pod.uid)
 
         self._tasks.start(('fetch', pod.uid),
-                          lambda: self._ask(pod.capsule, known), done)
+                          lambda: self._ask(pod.capsule, known), done,
+                          pod.capsule.node)
         return None
 
     def asks(self, pod: pod_module.Pod) -> bool:

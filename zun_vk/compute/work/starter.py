@@ -29,6 +29,7 @@ from zun_vk.compute import model
 from zun_vk.compute.configs import container as container_configs
 from zun_vk.compute.configs import settings as configs
 from zun_vk.compute.cri import client as cri
+from zun_vk.compute.images import names
 from zun_vk.compute.images import puller as puller_module
 from zun_vk.compute.volumes import mount as mounts_module
 from zun_vk.compute.volumes import volumes as volumes_module
@@ -109,7 +110,8 @@ class Starter:
 
         self._background.start(
             pod, ('pull', action.name),
-            lambda: self._pull(pod, container, sandbox.attempt), pulled)
+            lambda: self._pull(pod, container, sandbox.attempt), pulled,
+            names.registry(container.get('image', '')))
 
     def fetch(self, pod: pod_module.Pod, attempt: int) -> None:
         """Begin to pull the images of what starts first.
@@ -136,7 +138,8 @@ class Starter:
         if name not in pod.memory.starting and name not in pod.fetched:
             self._background.start(
                 pod, ('pull', name),
-                lambda: self._pull(pod, container, attempt), fetched)
+                lambda: self._pull(pod, container, attempt), fetched,
+                names.registry(container.get('image', '')))
 
     def _pull(self, pod: pod_module.Pod, container: dict,
               attempt: int) -> typing.Any:

@@ -17,6 +17,7 @@ result when it is called again.
 """
 
 import collections
+import dataclasses
 import threading
 import typing
 
@@ -25,31 +26,47 @@ from oslo_log import log as logging
 LOG = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Task:
+    """Something to run; equal to nothing but itself."""
+
+    key: typing.Hashable
+    run: typing.Callable[[], object]
+    done: typing.Callable[[typing.Any, Exception | None], None]
+    owner: str
+
+
 class Tasks:
     """Runs functions in threads of its own.
 
     :param name: of its threads
     :param threads: at most so many at the same time; others wait
+    :param most_of_one: of one owner; the threads that are left are for
+        others. None: as many as there are
     """
 
-    def __init__(self, name: str, threads: int):
+    def __init__(self, name: str, threads: int,
+                 most_of_one: int | None = None):
         self._name = name
         self._most = threads
+        self._most_of_one = most_of_one or threads
         # The one lock: it guards all below.
         self._changed = threading.Condition()
         self._running: set[typing.Hashable] = set()
-        self._waiting: collections.deque[tuple] = collections.deque()
+        self._waiting: collections.deque[_Task] = collections.deque()
+        self._of_owner: collections.Counter[str] = collections.Counter()
         self._threads = 0
         self._idle = 0
         self._closed = False
 
     def start(self, key: typing.Hashable, run: typing.Callable[[], object],
               done: typing.Callable[[typing.Any, Exception | None], None],
-              ) -> bool:
+              owner: str = '') -> bool:
         """Run a function, unless one runs under that key.
 
         :param done: called from its thread with what it returned, or with
             the error that it raised
+        :param owner: who may hold it up, such as the name of a server
         :returns: False where one runs already
         """
         with self._changed:
@@ -59,8 +76,8 @@ class Tasks:
                 # Nobody looks at results any more.
                 return True
             self._running.add(key)
-            self._waiting.append((key, run, done))
-            if (self._idle < len(self._waiting)
+            self._waiting.append(_Task(key, run, done, owner))
+            if (self._idle < self._startable()
                     and self._threads < self._most):
                 self._spawn()
             self._changed.notify()
@@ -77,6 +94,12 @@ class Tasks:
             self._waiting.clear()
             self._changed.notify_all()
 
+    def _startable(self) -> int:
+        """Return how many that wait could run; with the lock held."""
+        waiting = collections.Counter(task.owner for task in self._waiting)
+        return sum(min(count, self._most_of_one - self._of_owner[owner])
+                   for owner, count in waiting.items())
+
     def _spawn(self) -> None:
         """Start a thread; the caller holds the lock.
 
@@ -91,25 +114,36 @@ class Tasks:
         while True:
             with self._changed:
                 self._idle += 1
-                while not self._waiting and not self._closed:
+                while (task := self._take()) is None and not self._closed:
                     self._changed.wait()
                 self._idle -= 1
-                if self._closed:
+                if task is None:
                     return
-                task = self._waiting.popleft()
-            self._run(*task)
+            self._run(task)
 
-    def _run(self, key: typing.Hashable, run: typing.Callable[[], object],
-             done: typing.Callable[[typing.Any, Exception | None], None],
-             ) -> None:
+    def _take(self) -> '_Task | None':
+        """Take the next one whose owner has room; with the lock held."""
+        for task in self._waiting:
+            if self._of_owner[task.owner] < self._most_of_one:
+                self._waiting.remove(task)
+                self._of_owner[task.owner] += 1
+                return task
+        return None
+
+    def _run(self, task: '_Task') -> None:
         result, failure = None, None
         try:
-            result = run()
+            result = task.run()
         except Exception as error:  # the top of a thread
             failure = error
         with self._changed:
-            self._running.discard(key)
+            self._running.discard(task.key)
+            self._of_owner[task.owner] -= 1
+            if not self._of_owner[task.owner]:
+                del self._of_owner[task.owner]
+            # This thread still has the result to hand over.
+            self._changed.notify()
         try:
-            done(result, failure)
+            task.done(result, failure)
         except Exception:  # the top of a thread
-            LOG.exception('The result of %s is lost', key)
+            LOG.exception('The result of %s is lost', task.key)

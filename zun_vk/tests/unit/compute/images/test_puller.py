@@ -391,6 +391,33 @@ class TurnsTestCase(PullerTestCase):
         self.assertEqual(2, len(self.host.pulls))
 
 
+    def test_a_registry_that_does_not_answer_holds_up_no_other(self):
+        entered, gate = threading.Semaphore(0), threading.Event()
+        self.addCleanup(gate.set)
+        pull = self.runtime.pull_image.side_effect
+
+        def slow(image, *args):
+            if image.startswith('slow.example'):
+                entered.release()
+                gate.wait(10)
+            return pull(image, *args)
+
+        self.runtime.pull_image.side_effect = slow
+        threads = []
+        for number in range(6):
+            image = f'slow.example/{number}:1'
+            self.host.offer(image)
+            threads.append(self._thread(self._ensure, image=image))
+        for _ in range(4):
+            self.assertTrue(entered.acquire(timeout=5))
+        self.host.offer(_NAME)
+        done = threading.Event()
+        self._thread(lambda: self._ensure() and done.set())
+        self.assertTrue(done.wait(5))
+        self.assertFalse(entered.acquire(timeout=0.2))
+        gate.set()
+
+
 class DurationTestCase(base.BaseTestCase):
 
     def test_it_is_as_go_writes_it(self):

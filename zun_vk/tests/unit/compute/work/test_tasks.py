@@ -63,6 +63,22 @@ class TasksTestCase(oslotest.base.BaseTestCase):
         wait.wait_for(lambda: self.done, 'it is done')
         self.assertEqual([True], daemons)
 
+    def test_what_one_owner_has_too_much_of_holds_up_no_other(self):
+        self.tasks = tasks.Tasks('test', 3, most_of_one=2)
+        self.addCleanup(self.tasks.close)
+        for key in ('one', 'two', 'three', 'four'):
+            self.tasks.start(
+                key, lambda: self.gate.wait(10),
+                lambda result, error: self.done.append(True), owner='slow')
+        self.assertEqual(2, self.tasks._threads)
+        passed = threading.Event()
+        self.tasks.start('other', passed.set, lambda result, error: None,
+                         owner='quick')
+        self.assertTrue(passed.wait(5))
+        self.gate.set()
+        wait.wait_for(lambda: len(self.done) == 4, 'all are done')
+        self.assertEqual({}, dict(+self.tasks._of_owner))
+
     def test_nothing_begins_once_it_is_closed(self):
         begun = threading.Semaphore(0)
 
