@@ -37,7 +37,8 @@ class Endpoint:
 
     :param stats: measures the pods of a node, as of a kind
     :param clear: has what the runtime has of a capsule without a record
-        removed; tells whether there is nothing (more)
+        removed, given the seconds of its grace; tells whether there is
+        nothing (more)
     :param report: tells the agent of a node all about its pods here
     :param forget: has the remnants of a pod removed
     :param opened: answers a request for a stream
@@ -45,7 +46,7 @@ class Endpoint:
 
     def __init__(self, pods: pods_module.Pods,
                  stats: Callable[[str, str], list[dict]],
-                 clear: Callable[[str], bool],
+                 clear: Callable[[str, float | None], bool],
                  report: Callable[[str], None],
                  forget: Callable[[str], None],
                  opened: Callable[[object], streams.Opened
@@ -66,10 +67,9 @@ class Endpoint:
     def delete_capsule(self, context: dict, uuid: str,
                        grace: float | None = None) -> dict:
         """Have a capsule end and go; to be repeated until it is gone."""
-        gone = self._pods.delete(
-            _identity({'uuid': uuid}, 'uuid'),
-            None if grace is None else _grace({'grace': grace}))
-        return {'gone': gone and self._clear(uuid)}
+        seconds = None if grace is None else _grace({'grace': grace})
+        gone = self._pods.delete(_identity({'uuid': uuid}, 'uuid'), seconds)
+        return {'gone': gone and self._clear(uuid, seconds)}
 
     def stats(self, context: dict, node: str, kind: str) -> dict:
         """Return what the pods of a node use here."""

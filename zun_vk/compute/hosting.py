@@ -19,6 +19,7 @@ and a capsule that Zun has forgotten (a forced deletion) ends.
 from collections.abc import Callable
 import threading
 import time
+import typing
 
 from oslo_log import log as logging
 
@@ -30,6 +31,9 @@ from zun_vk.compute import model
 from zun_vk.compute import pods as pods_module
 from zun_vk.compute import store as store_module
 from zun_vk.compute.cri import client as cri
+from zun_vk.compute.cri import cri_pb2
+from zun_vk.compute.cri import seen
+from zun_vk.compute.work import pod as pod_module
 from zun_vk.compute.work import tasks as tasks_module
 from zun_vk.rpc import bus as bus_module
 from zun_vk.rpc import fields
@@ -87,9 +91,13 @@ class Hosting:
             pause.reset()
             stop.wait(_INTERVAL)
 
-    def clear(self, uuid: str) -> bool:
+    def clear(self, uuid: str, grace: float | None) -> bool:
         """Remove what the runtime has of a capsule that has no record.
 
+        It ends as one that has: what must be known for that is in its
+        labels.
+
+        :param grace: seconds; None: the default
         :returns: there is nothing; False also where too many ask: call again
         :raises RemoteError: the runtime does not say
         """
@@ -99,13 +107,36 @@ class Hosting:
             found = self._runtime.sandboxes(
                 {model.LABEL_CAPSULE: uuid,
                  model.LABEL_MANAGED_BY: model.MANAGED_BY})
+            if not found:
+                return True
+            capsule = self._labelled(uuid, found)
         finally:
             self._turns.release()
-        if not found:
-            return True
+        if capsule is None or not self._pods.adopt(capsule, grace):
+            self._remove(uuid, found)
+        return False
+
+    def _labelled(self, uuid: str, sandboxes: list[typing.Any],
+                  ) -> pod_module.Capsule | None:
+        """Return a capsule as the labels of its sandboxes tell it."""
+        wire: dict[str, typing.Any] = {'uuid': uuid}
+        for each in sandboxes:
+            wire |= {'uid': each.labels.get(model.LABEL_UID),
+                     'namespace': each.labels.get(model.LABEL_NAMESPACE),
+                     'pod': each.labels.get(model.LABEL_POD)}
+            if each.state == cri_pb2.SANDBOX_READY:
+                # For its hooks.
+                wire['addresses'] = list(seen.addresses(
+                    self._runtime.sandbox_status(each.id).status.network))
+        try:
+            return pod_module.capsule_from_wire(wire)
+        except fields.Malformed:
+            return None
+
+    def _remove(self, uuid: str, sandboxes: list[typing.Any]) -> None:
 
         def remove() -> None:
-            for sandbox in found:
+            for sandbox in sandboxes:
                 self._runtime.stop_sandbox(sandbox.id)
                 self._runtime.remove_sandbox(sandbox.id)
 
@@ -114,7 +145,6 @@ class Hosting:
                 LOG.warning('Capsule %s was not removed: %s', uuid, error)
 
         self._tasks.start(('clear', uuid), remove, done)
-        return False
 
     def forget(self, uid: str) -> None:
         """Remove the logs of a pod whose object is gone."""

@@ -38,6 +38,7 @@ MANAGED_BY = 'zun-vk-compute'
 ANNOTATION_RESTART_COUNT = 'io.kubernetes.container.restartCount'
 ANNOTATION_MESSAGE_PATH = 'io.kubernetes.container.terminationMessagePath'
 ANNOTATION_MESSAGE_POLICY = 'io.kubernetes.container.terminationMessagePolicy'
+ANNOTATION_PRE_STOP = 'zun.openstack.org/pre-stop'
 ANNOTATION_SPEC_HASH = 'zun.openstack.org/spec-hash'
 
 

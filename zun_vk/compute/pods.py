@@ -180,13 +180,27 @@ class Pods:
             return True
 
         def remove(pod: pod_module.Pod) -> None:
-            if not pod.removing:
-                pod.removing = True
-                self.save(pod)
+            pod.removing = True
             self._end(pod, _grace(pod) if grace is None else grace, '', '')
 
         self._note(pod, remove)
         return False
+
+    def adopt(self, capsule: pod_module.Capsule,
+              grace: float | None) -> bool:
+        """Have the pod of a capsule without a record end and go.
+
+        :param grace: seconds; None: as of a pod that does not say
+        :returns: False where the pod has another capsule here
+        """
+        with self._taking:
+            known = self.get(capsule.uid)
+            if known is not None:
+                return known.capsule.uuid == capsule.uuid
+            pod = pod_module.Pod(capsule, removing=True)
+            self._end(pod, _DEFAULT_GRACE if grace is None else grace, '', '')
+            self._add(pod)
+        return True
 
     def end(self, uid: str, grace: float, reason: str,
             message: str) -> None:
@@ -334,7 +348,7 @@ class Pods:
         """
         pod.memory.runtime = self.runtime
         with self._lock:
-            if pod.capsule.uuid in self._deleted:
+            if pod.capsule.uuid in self._deleted and not pod.removing:
                 return False
             self._pods[pod.uid] = pod
             self._by_capsule[pod.capsule.uuid] = pod.uid

@@ -18,6 +18,8 @@ mounted into it, out flows the CRI's message.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
+import json
 import typing
 
 from zun_vk import exceptions
@@ -30,6 +32,7 @@ from zun_vk.compute.configs import resources
 from zun_vk.compute.configs import security
 from zun_vk.compute.configs import settings as configs
 from zun_vk.compute.cri import cri_pb2
+from zun_vk.compute.probes import spec
 from zun_vk.rpc import payload as rpc
 
 TERMINATION_PATH = '/dev/termination-log'
@@ -104,13 +107,32 @@ def _environment(container: Mapping) -> Iterator[cri_pb2.KeyValue]:
 
 def _annotations(container: Mapping, attempt: int,
                  spec_hash: str) -> dict[str, str]:
-    return {
+    made = {
         model.ANNOTATION_RESTART_COUNT: str(attempt),
         model.ANNOTATION_MESSAGE_PATH: container.get(
             'terminationMessagePath') or TERMINATION_PATH,
         model.ANNOTATION_MESSAGE_POLICY: container.get(
             'terminationMessagePolicy') or TERMINATION_POLICY,
         model.ANNOTATION_SPEC_HASH: spec_hash}
+    pre_stop = (container.get('lifecycle') or {}).get('preStop')
+    if pre_stop:
+        made[model.ANNOTATION_PRE_STOP] = json.dumps(
+            _of_itself(pre_stop, container))
+    return made
+
+
+def _of_itself(handler: Mapping, container: Mapping) -> Mapping:
+    """Return a handler that needs no container to be understood.
+
+    As a kubelet's, it is for when the pod is not known any more.
+    """
+    action = handler.get('httpGet')
+    if not action:
+        return handler
+    with contextlib.suppress(ValueError):
+        return {'httpGet': {**action, 'port': spec.port_of(
+            action.get('port') or 0, container)}}
+    return handler
 
 
 def _stop_signal(container: Mapping) -> int:

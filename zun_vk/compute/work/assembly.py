@@ -12,7 +12,9 @@
 """Puts the parts together that work on pods."""
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
+import json
 from pathlib import Path
 import threading
 import typing
@@ -21,6 +23,7 @@ from oslo_config import cfg
 
 from zun_vk import exceptions
 from zun_vk.compute import hooks
+from zun_vk.compute import model
 from zun_vk.compute import pods as pods_module
 from zun_vk.compute import publisher as publisher_module
 from zun_vk.compute import store as store_module
@@ -147,19 +150,31 @@ class Parts:
               handler: dict, seconds: float,
               stop: threading.Event) -> hooks.Outcome:
         address = next(iter(pod.capsule.addresses), '')
+        container = {'name': name} if pod.payload is None else (
+            pod.spec_of(name))
         return hooks.run(
             handler, hooks.Hook(
                 pod.uid, pod.capsule.namespace, pod.capsule.pod,
-                pod.spec_of(name), identity, address),
+                container, identity, address),
             seconds, self._runtime.exec_sync, self._netns_pid, stop)
+
+    def _pre_stop_handler(self, pod: pod_module.Pod, name: str,
+                          identity: str) -> dict | None:
+        if pod.payload is not None:
+            with contextlib.suppress(KeyError):
+                return (pod.spec_of(name).get('lifecycle')
+                        or {}).get('preStop')
+            return None
+        # Kubernetes: of a pod that is not known, the container has it.
+        with contextlib.suppress(exceptions.RemoteError, ValueError):
+            found = json.loads(self._runtime.container_status(
+                identity).annotations.get(model.ANNOTATION_PRE_STOP, 'null'))
+            return found if isinstance(found, dict) else None
+        return None
 
     def _pre_stop(self, pod: pod_module.Pod, name: str, identity: str,
                   ) -> Callable[[float, threading.Event], None] | None:
-        try:
-            lifecycle = pod.spec_of(name).get('lifecycle') or {}
-        except KeyError:
-            return None
-        handler = lifecycle.get('preStop')
+        handler = self._pre_stop_handler(pod, name, identity)
         if not handler:
             return None
 

@@ -41,6 +41,7 @@ from zun_vk.rpc import states
 LOG = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 1.0
+_UNTOLD: dict = {'metadata': {}, 'spec': {}}
 
 
 class Worker:
@@ -89,11 +90,14 @@ class Worker:
             pod.inbox.popleft()(pod)
         seen = self._observer.look(pod)
         _prune(pod, seen)
-        if pod.removing and (pod.payload is None or not _runs(seen)):
+        if pod.removing and not _runs(seen):
             return self._remove(pod, seen)
         times = [self._fetcher.look(pod)]
         if pod.payload is not None:
             times += [self._have_volumes(pod), self._decide(pod, seen)]
+        elif pod.memory.ending is not None:
+            # Nobody tells what it is, but what runs of it can be ended.
+            times.append(self._decide(pod, seen))
         self._tell(pod, seen)
         return min((each for each in times if each is not None),
                    default=None)
@@ -135,7 +139,9 @@ class Worker:
                 seen: model.Seen) -> float | None:
         now = self._wall()
         self._probing.look(pod, seen)
-        plan = decide.what_to_do(pod.told.pod, seen, pod.memory, now)
+        plan = decide.what_to_do(
+            pod.payload.pod if pod.payload else _UNTOLD, seen, pod.memory,
+            now)
         for action in plan.actions:
             self._do(pod, action, seen)
         pod.memory.ended |= plan.ended
@@ -224,7 +230,8 @@ class Worker:
         if pod.payload is None:
             return states.PodState(capsule.uid, capsule.uuid, capsule.node,
                                    generation, ending=pod.removing,
-                                   ended=pod.removing, gone=pod.gone)
+                                   ended=pod.removing and not _runs(seen),
+                                   gone=pod.gone)
         if pod.gone and pod.published is not None:
             return dataclasses.replace(
                 pod.published, generation=generation, sandbox='',

@@ -57,12 +57,13 @@ class HostingTestCase(oslotest.base.BaseTestCase):
         self.hosting._compare()
 
     def test_a_capsule_without_a_record_is_removed_from_the_runtime(self):
-        self.runtime.sandboxes.return_value = [types.SimpleNamespace(id='s')]
-        self.assertFalse(self.hosting.clear('cap-1'))
+        self.runtime.sandboxes.return_value = [types.SimpleNamespace(
+            id='s', labels={}, state=None)]
+        self.assertFalse(self.hosting.clear('cap-1', None))
         wait.wait_for(lambda: self.runtime.remove_sandbox.called,
                       'it is removed')
         self.runtime.sandboxes.return_value = []
-        self.assertTrue(self.hosting.clear('cap-1'))
+        self.assertTrue(self.hosting.clear('cap-1', None))
 
     def test_a_runtime_that_hangs_holds_few_threads_of_the_bus(self):
         held = threading.Event()
@@ -71,7 +72,7 @@ class HostingTestCase(oslotest.base.BaseTestCase):
             held.wait(30) and [])
         answers = []
         threads = [threading.Thread(
-            target=lambda: answers.append(self.hosting.clear('cap-1')))
+            target=lambda: answers.append(self.hosting.clear('cap-1', None)))
             for _ in range(40)]
         for thread in threads:
             thread.start()
@@ -81,14 +82,14 @@ class HostingTestCase(oslotest.base.BaseTestCase):
         self.assertEqual({False}, set(answers))
         held.set()
         wait.wait_for(lambda: len(answers) == 40, 'all are answered')
-        self.assertTrue(self.hosting.clear('cap-1'))
+        self.assertTrue(self.hosting.clear('cap-1', None))
 
     def test_a_runtime_that_fails_gives_the_turn_back(self):
         self.runtime.sandboxes.side_effect = exceptions.RuntimeUnavailable(
             'cri', 'away')
         for _ in range(40):
             self.assertRaises(exceptions.RuntimeUnavailable,
-                              self.hosting.clear, 'cap-1')
+                              self.hosting.clear, 'cap-1', None)
 
     def test_only_what_zun_lacks_twice_ends(self):
         self.pods.run(CAPSULE, None)

@@ -270,7 +270,7 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.cleared.return_value = False
         self.assertEqual({'gone': False}, self.endpoint.delete_capsule(
             {}, uuid='cap-9'))
-        self.cleared.assert_called_once_with('cap-9')
+        self.cleared.assert_called_once_with('cap-9', None)
 
     def test_a_payload_comes_with_a_capsule_of_no_agent_only(self):
         wire = payload.PodPayload('g', POD).to_wire()

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import json
+
 from oslotest import base
 
 from zun_vk import exceptions
@@ -64,6 +66,19 @@ class ContainerTestCase(base.BaseTestCase):
             'io.kubernetes.container.terminationMessagePolicy':
                 'FallbackToLogsOnError',
             'zun.openstack.org/spec-hash': 'cafe'}, dict(made.annotations))
+
+    def test_a_pre_stop_hook_can_be_run_when_the_pod_is_not_known(self):
+        def kept(hook):
+            made = self._of(
+                lifecycle={'preStop': hook, 'postStart': {'sleep': {}}},
+                ports=[{'name': 'web', 'containerPort': 8080}])
+            return json.loads(made.annotations['zun.openstack.org/pre-stop'])
+        self.assertEqual({'exec': {'command': ['bye']}},
+                         kept({'exec': {'command': ['bye']}}))
+        for port, number in (('web', 8080), (80, 80), ('none', 'none')):
+            self.assertEqual(
+                {'httpGet': {'path': '/x', 'port': number}},
+                kept({'httpGet': {'path': '/x', 'port': port}}))
 
     def test_the_termination_message_has_the_apis_defaults(self):
         made = dict(self._of().annotations)

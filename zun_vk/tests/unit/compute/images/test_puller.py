@@ -390,7 +390,6 @@ class TurnsTestCase(PullerTestCase):
         thread.join(10)
         self.assertEqual(2, len(self.host.pulls))
 
-
     def test_a_registry_that_does_not_answer_holds_up_no_other(self):
         entered, gate = threading.Semaphore(0), threading.Event()
         self.addCleanup(gate.set)

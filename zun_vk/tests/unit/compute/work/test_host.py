@@ -11,11 +11,16 @@
 # under the License.
 """A whole host over a fake runtime: what its pods come to."""
 
+import os
 from pathlib import Path
+from unittest import mock
 
 import fixtures
 import oslotest.base
 
+from zun_vk.compute import endpoint
+from zun_vk.compute import hosting
+from zun_vk.compute import store
 from zun_vk.compute.work import assembly
 from zun_vk.rpc import payload
 from zun_vk.tests.fixtures import host as host_fixture
@@ -371,3 +376,54 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.host.tell(pod(), '2')
         self.host.pods.changed(uid)
         self.host.running(uid)
+
+    def forgotten(self, *suffixes):
+        """Return a pod of which a restarted host has no such files.
+
+        Its agent does not tell it any more, either.
+        """
+        hook = {'preStop': {'exec': {'command': ['bye']}}}
+        uid = self.host.run(pod(containers=[
+            {'name': 'main', 'lifecycle': hook}]))
+        self.host.running(uid)
+        self.host.stop()
+        for suffix in suffixes:
+            os.unlink(os.path.join(self.host.path, 'run', 'pods',
+                                   uid + suffix))
+        self.host.bus.payloads.clear()
+        self.said = []
+        self.runtime.execs = lambda container, command, timeout: (
+            self.said.append((list(command), len(
+                self.runtime.called('StopContainer')))) or (b'', b'', 0))
+        self.host.start()
+        return uid
+
+    def ends_as_it_should(self):
+        self.assertEqual([(['bye'], 0)], self.said)
+        stopped, = self.runtime.called('StopContainer')
+        self.assertGreater(stopped.timeout, 20)
+        self.assertEqual(({}, {}), (self.runtime.containers,
+                                    self.runtime.sandboxes))
+
+    def test_a_pod_that_nobody_tells_any_more_ends_as_it_should(self):
+        uid = self.forgotten('.payload')
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', None),
+                      'the capsule is gone')
+        self.ends_as_it_should()
+        # While it ran it had not ended.
+        for state in self.host.bus.states[uid]:
+            self.assertEqual(state.gone, state.ended)
+
+    def test_a_capsule_without_a_record_ends_as_it_should(self):
+        uid = self.forgotten('.payload', '.json')
+        self.assertIsNone(self.host.pods.get(uid))
+        kept = store.RecordStore(os.path.join(self.host.path, 'run', 'pods'))
+        clear = hosting.Hosting(
+            self.host.bus, 'host-1', self.host.client, self.host.pods, kept,
+            self.host.path, self.host.parts.tasks, mock.Mock()).clear
+        rpc = endpoint.Endpoint(
+            self.host.pods, mock.Mock(), clear, mock.Mock(), mock.Mock(),
+            mock.Mock())
+        wait.wait_for(lambda: rpc.delete_capsule(
+            {}, uuid=f'cap-{uid}')['gone'], 'the capsule is gone')
+        self.ends_as_it_should()
