@@ -387,7 +387,7 @@ def _restored(uid: str, record: dict, payload: dict | None,
 
 
 def _ask_again(pod: pod_module.Pod) -> None:
-    pod.fetch_at = float('-inf')
+    pod.fetch_at, pod.changed = float('-inf'), True
 
 
 def _grace(pod: pod_module.Pod) -> float:

@@ -92,9 +92,10 @@ class Fetcher:
                 lambda pod: self._answered(pod, result, error))
             self._wake(pod.uid)
 
-        self._tasks.start(('fetch', pod.uid),
-                          lambda: self._ask(pod.capsule, known), done,
-                          pod.capsule.node)
+        if self._tasks.start(('fetch', pod.uid),
+                             lambda: self._ask(pod.capsule, known), done,
+                             pod.capsule.node):
+            pod.changed = False
         return None
 
     def asks(self, pod: pod_module.Pod) -> bool:
@@ -143,7 +144,10 @@ class Fetcher:
             self._kept(pod, answer.wire)
         if pod.payload is None:
             return
-        if pod.payload.volume_errors or pod.payload.container_errors:
+        if pod.changed:
+            # What has come may be what it was before.
+            pod.fetch_at = float('-inf')
+        elif pod.payload.volume_errors or pod.payload.container_errors:
             pod.fetch_at = now + pod.volumes_pause.next()
         elif pod.payload.refresh_after:
             left = pod.payload.refresh_after - self._wall()

@@ -100,6 +100,7 @@ class Pod:
     :param unsaved: its record could not be written
     :param fetched_at: monotonic time the payload was last known to be new
     :param fetch_at: monotonic time it must be asked for again
+    :param changed: the Pod object did since the agent was asked last
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
     :param under_way: keys of work in the background
@@ -121,6 +122,7 @@ class Pod:
         default_factory=collections.deque)
     fetched_at: float = float('-inf')
     fetch_at: float = float('-inf')
+    changed: bool = False
     fetch_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(0.5, 60.0))
     volumes_of: str = ''

@@ -10,11 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import errno
+import threading
 import time
 from unittest import mock
 
 import oslotest.base
 
+from zun_vk.compute import pods
+from zun_vk.compute import store as store_module
 from zun_vk.compute.work import fetcher
 from zun_vk.compute.work import pod as pod_module
 from zun_vk.compute.work import tasks
@@ -111,3 +114,28 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
             (0, float('-inf'), {'other': later}),
             (self.pod.memory.sandbox_retry_at, self.pod.volumes_at,
              self.pod.memory.retry_at))
+
+    def test_a_change_while_an_answer_is_awaited_is_asked_for(self):
+        store = mock.create_autospec(store_module.RecordStore, instance=True)
+        known = pods.Pods(store)
+        known.run(CAPSULE, None)
+        self.pod = known.get('uid-1')
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.agent.call.side_effect = lambda *args, **more: (
+            gate.wait(10) and {'payload': PAYLOAD})
+        self.fetcher.look(self.pod)
+        wait.wait_for(lambda: self.agent.call.called, 'it is asked')
+        # What is on its way may be older than that.
+        known.changed('uid-1')
+        self.pod.inbox.popleft()(self.pod)
+        self.fetcher.look(self.pod)
+        gate.set()
+        wait.wait_for(lambda: self.pod.inbox, 'an answer has come')
+        self.pod.inbox.popleft()(self.pod)
+        self.assertEqual(None, self.fetcher.look(self.pod))
+        wait.wait_for(lambda: self.agent.call.call_count == 2,
+                      'it is asked again', 5)
+        wait.wait_for(lambda: self.pod.inbox, 'an answer has come')
+        self.pod.inbox.popleft()(self.pod)
+        self.assertGreater(self.fetcher.look(self.pod), 30)
