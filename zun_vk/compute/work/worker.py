@@ -144,7 +144,8 @@ class Worker:
             now)
         for action in plan.actions:
             self._do(pod, action, seen)
-        pod.memory.ended |= plan.ended
+        # A sandbox that is being made is seen only when it is there.
+        pod.memory.ended |= plan.ended and not self._sandboxes.busy(pod)
         pod.memory.finishing = plan.finishing or pod.memory.finishing
         return plan.look_at and max(0.05, plan.look_at - now)
 

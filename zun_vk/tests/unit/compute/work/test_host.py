@@ -427,3 +427,18 @@ class HostTestCase(oslotest.base.BaseTestCase):
         wait.wait_for(lambda: rpc.delete_capsule(
             {}, uuid=f'cap-{uid}')['gone'], 'the capsule is gone')
         self.ends_as_it_should()
+
+    def test_a_pod_has_not_ended_while_its_sandbox_is_being_made(self):
+        gate = self.runtime.hold('RunPodSandbox')
+        uid = self.host.run(pod())
+        wait.wait_for(lambda: self.runtime.called('RunPodSandbox'),
+                      'it is being made')
+        self.host.pods.end(uid, 0, '', '')
+        wait.wait_for(lambda: self.host.state(uid)
+                      and self.host.state(uid).ending, 'it is to end')
+        wait.hold_for(lambda: not self.host.state(uid).ended,
+                      'it has not ended', 1)
+        gate.set()
+        self.ended(uid)
+        self.assertFalse(self.host.state(uid).sandbox_ready)
+        self.assertEqual(1, len(self.runtime.called('StopPodSandbox')))
