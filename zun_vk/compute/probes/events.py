@@ -36,10 +36,7 @@ def event(target: prober.Target, probe: spec.Probe, ended: outcome.Outcome,
         return None
     reason, words = _WORDS[ended.verdict]
     message = f'{probe.kind.capitalize()} probe {words}: {ended.output}'
-    # Only sidecars of all init containers have probes.
-    field = ('initContainers' if target.container.get('restartPolicy')
-             else 'containers')
     return states.PodEvent(
         target.uid, target.namespace, target.pod, 'Warning', reason,
         message[:_MAX_CHARACTERS],
-        f'spec.{field}{{{target.container["name"]}}}', at)
+        target.path or f'spec.containers{{{target.container["name"]}}}', at)

@@ -39,6 +39,7 @@ class Target:
     :param address: of the pod
     :param started: what was known of it before this service began
     :param ready: likewise
+    :param path: of its field in the pod; '' where it is a regular one
     """
 
     uid: str
@@ -50,6 +51,7 @@ class Target:
     address: str
     started: bool | None = None
     ready: bool | None = None
+    path: str = ''
 
 
 class Prober:

@@ -45,7 +45,8 @@ class Probing:
             manager_module.Target(
                 pod.uid, pod.capsule.namespace, pod.capsule.pod,
                 by_id[each.id], each.id, each.started_at / _NANO, address,
-                _reported(pod, each, 'started'), _reported(pod, each, 'ready'))
+                _reported(pod, each, 'started'), _reported(pod, each, 'ready'),
+                pod.path_of(each.name))
             for each in running if each.id in by_id],
             ending=pod.ends)
         pod.memory.probes = {

@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
 import threading
 import time
 
@@ -252,8 +253,9 @@ class ManagerTestCase(base.BaseTestCase):
 
     def test_probes_of_sidecars_name_init_containers(self):
         self.codes['l'] = 1
-        target = _target(livenessProbe=_probe('l'))
-        target.container['restartPolicy'] = 'Always'
+        target = dataclasses.replace(
+            _target(livenessProbe=_probe('l')),
+            path='spec.initContainers{web}')
         self.manager.sync('u', [target])
         self._wait(lambda: self.events, 'the event')
         self.assertEqual('spec.initContainers{web}',

@@ -14,7 +14,9 @@ from unittest import mock
 from oslotest import base
 
 from zun_vk.compute import model
+from zun_vk.compute.probes import events
 from zun_vk.compute.probes import manager
+from zun_vk.compute.probes import outcome
 from zun_vk.compute.work import pod as pod_module
 from zun_vk.compute.work import probing
 from zun_vk.rpc import payload
@@ -68,3 +70,18 @@ class ProbingTestCase(base.BaseTestCase):
                                return_value=failed):
             self.assertEqual(model.Failure('Liveness'),
                              self._look('c-1')['c-1'].failed)
+
+    def test_events_name_the_container_by_where_it_is_in_the_pod(self):
+        spec = self.pod.payload.pod['spec']
+        spec['containers'] = [CONTAINER | {'restartPolicy': 'OnFailure'}]
+        for spec['initContainers'], path in (
+                ([], 'spec.containers{web}'),
+                ([CONTAINER], 'spec.initContainers{web}')):
+            with mock.patch.object(self.manager, 'sync',
+                                   autospec=True) as sync:
+                self._look('c-1')
+            [target] = sync.call_args.args[1]
+            failed = events.event(
+                target, mock.Mock(spec=['kind'], kind='liveness'),
+                outcome.failure('no'), 1.0)
+            self.assertEqual(path, failed.container)
