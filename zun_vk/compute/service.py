@@ -194,7 +194,7 @@ class Compute(process.Process):
     def _tidy(self, known: Collection[str]) -> None:
         """Remove what is kept of pods and images that are no more."""
         self._parts.puller.records.prune(
-            image.id for image in self._runtime.images())
+            lambda: [image.id for image in self._runtime.images()])
         for uid in self._parts.volumes.uids() - set(known):
             # One that has come meanwhile stays.
             if self._pods.get(uid) is None:

@@ -20,6 +20,7 @@ The file outlives the service as images do, and should outlive a reboot. It
 holds no credential: of each only a salted and slow hash.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 import contextlib
 import hashlib
@@ -59,6 +60,8 @@ class PullRecords:
         # By image, by repository: proofs of credentials; None: anyone's.
         self._pulled: dict[str, dict[str, list[str] | None]] = (
             state.get('pulled') or {})
+        # Images that were pulled since ``prune`` began last.
+        self._fresh: set[str] = set()
         # Names of images, as are those in doubt: of these nobody knows
         # whether they came, and for whom.
         self._pulling: list[str] = []
@@ -142,13 +145,20 @@ class PullRecords:
         return bool(proofs) and any(self._proof(credential) in proofs
                                     for credential in credentials)
 
-    def prune(self, present: Iterable[str]) -> None:
+    def prune(self, present: Callable[[], Iterable[str]]) -> None:
         """Forget the images that are not on the host any more.
 
-        :param present: identities of those that are
+        For one thread.
+
+        :param present: returns the identities of those that are
         """
-        here = set(present)
         with self._lock:
+            self._fresh.clear()
+        here = set(present())
+        with self._lock:
+            # What came while they were listed may be missing there; without
+            # a record it would be anyone's.
+            here |= self._fresh
             gone = [image for image in self._pulled if image not in here]
             for image in gone:
                 del self._pulled[image]
@@ -158,6 +168,7 @@ class PullRecords:
     def _add(self, name: str, image: str,
              credential: rpc.Credential | None) -> None:
         repository = _repository(name)
+        self._fresh.add(image)
         known = self._pulled.setdefault(image, {})
         if credential is None:
             known[repository] = None

@@ -89,3 +89,17 @@ class PullRecordsTestCase(base.BaseTestCase):
             self.records = records.PullRecords(self.directory)
             self.assertFalse(self._may(image='2'))
             self.assertTrue(self._may('one'))
+
+    def test_what_is_pulled_while_images_are_listed_stays_private(self):
+        self._pull('old', name='a.b/old:1', image='2')
+
+        def listed():
+            self._pull('my-password')
+            return []
+        self.records.prune(listed)
+        self.assertFalse(self._may())
+        self.assertTrue(self._may('my-password'))
+        # It is forgotten when it has gone since.
+        self.assertTrue(self._may(name='a.b/old:1', image='2'))
+        self.records.prune(lambda: [])
+        self.assertTrue(self._may())
