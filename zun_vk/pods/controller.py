@@ -31,10 +31,9 @@ from zun_vk import workqueue
 from zun_vk.kube import client as kube_client
 from zun_vk.kube import events
 from zun_vk.kube import reflector as reflector_module
-from zun_vk.kube import times
 from zun_vk.pods import admission
 from zun_vk.pods import capsule as capsule_module
-from zun_vk.pods import changes
+from zun_vk.pods import creation
 from zun_vk.pods import discretion
 from zun_vk.pods import endings
 from zun_vk.pods import hosted
@@ -51,14 +50,7 @@ from zun_vk.pods.runtimes import base
 
 LOG = logging.getLogger(__name__)
 
-_FAILED_CREATE = 'FailedCreatePodSandBox'
-# Seconds a request to make a capsule may still be under way in Zun after
-# the one who sent it died or gave up: Zun answers after scheduling, and
-# requests queue up before its workers.
-SETTLE = 30.0
 _LOOK_AGAIN = 5.0
-# Kubernetes: a kubelet looks again for what a pod refers to every 10 s.
-_READ_AGAIN = 10.0
 
 
 class PodController:
@@ -90,27 +82,26 @@ class PodController:
         self._client = client
         self._runtime = runtime
         self._removal = removal
-        self._recorder = recorder
         self._queue = queue
         self._writer = status_writer
-        self._host_ip = host_ip
         self._policy = policy
         self._room = room
-        self._resolver = resolver
         self._hosts = hosts
         self._clock = clock
         self._wall = wall
         self._endings = endings.Endings(recorder, status_writer, host_ip)
         self._notices = notices.Notices(recorder)
+        self._creation = creation.Creation(
+            runtime, resolver, recorder, queue, status_writer, host_ip,
+            self._endings, self._notices, clock, wall)
         self._orphans = orphans.Orphans(client, removal, clock)
-        self._started = clock()
         # One entry a pod; a pod's entry is used by the worker that holds
         # its key only, so the dict needs no lock.
         self._memories: dict[str, memory_module.Memory] = {}
         self._pods: reflector_module.Reflector
         self._steps: dict[lifecycle.Step, typing.Callable[..., None]] = {
-            lifecycle.Step.ACKNOWLEDGE: self._acknowledge,
-            lifecycle.Step.CREATE: self._create,
+            lifecycle.Step.ACKNOWLEDGE: self._creation.acknowledge,
+            lifecycle.Step.CREATE: self._creation.create,
             lifecycle.Step.REPORT: self._report,
             lifecycle.Step.END: self._end,
             lifecycle.Step.DISCARD: self._discard,
@@ -205,7 +196,7 @@ class PodController:
         memory = self._memories.setdefault(
             uid, memory_module.Memory(read_after=self._clock()))
         # Asked first: a list that comes in between may show a capsule.
-        absence_certain = self._absence_certain(memory)
+        absence_certain = self._creation.absence_certain(memory)
         if pod_status.is_terminal(pod):
             memory.secrets = None
         # From here on nothing has words of Zun that must not be shown.
@@ -221,70 +212,6 @@ class PodController:
                                           self._wall())
         if due is not None:
             self._queue.add_after(uid, due)
-
-    def _absence_certain(self, memory: memory_module.Memory) -> bool:
-        after = memory.absent_after
-        if not (memory.acknowledged or memory.capsule_seen):
-            # An agent before this one may have sent a request.
-            after = max(after, self._started + SETTLE)
-        return self._runtime.listed_at() >= after and (
-            self._runtime.listed_at() > float('-inf'))
-
-    def _acknowledge(self, pod: dict, capsule: None,
-                     memory: memory_module.Memory) -> None:
-        try:
-            self._runtime.check(pod)
-        except exceptions.UnsupportedPod as error:
-            self._endings.unsupported(pod, error)
-            return
-        except exceptions.NotAdmitted as error:
-            self._endings.not_admitted(pod, error)
-            return
-        memory.acknowledged = True
-        self._writer.publish(pod, pod_status.pending(
-            pod, self._host_ip, times.now()))
-
-    def _create(self, pod: dict, capsule: None,
-                memory: memory_module.Memory) -> None:
-        early = memory.retry_at - self._clock()
-        if early > 0:
-            self._queue.add_after(pod['metadata']['uid'], early)
-            return
-        try:
-            self._runtime.check(pod)
-            variables = self._resolver.resolve(pod, memory.read_after)
-            translation = self._runtime.translate(pod, variables)
-        except exceptions.UnsupportedPod as error:
-            self._endings.unsupported(pod, error)
-            return
-        except exceptions.NotAdmitted as error:
-            self._endings.not_admitted(pod, error)
-            return
-        except exceptions.NotYetResolvable as error:
-            self._not_yet(pod, error, memory)
-            return
-        self._notices.differences(pod, translation, variables.notes)
-        memory.secrets = translation.secrets
-        try:
-            made = self._runtime.create(pod, translation)
-        except (exceptions.NotHolder, exceptions.Throttled):
-            # Not done, and no fault of the pod's: later, without a word.
-            raise
-        except (exceptions.Rejected, exceptions.AccessDenied,
-                exceptions.NotFound, exceptions.Conflict,
-                exceptions.NotSent) as error:
-            self._creation_failed(pod, error.message, memory)
-            return
-        except exceptions.RemoteError as error:
-            # Its outcome is unknown: a list must show it first.
-            memory.absent_after = self._clock() + SETTLE
-            self._creation_failed(pod, error.message, memory)
-            return
-        memory.capsule_seen = True
-        memory.made = changes.as_made(pod)
-        LOG.info('Pod %s/%s: capsule %s', pod['metadata']['namespace'],
-                 pod['metadata']['name'], made.uuid)
-        self._queue.add(pod['metadata']['uid'])
 
     def _report(self, pod: dict, capsule: capsule_module.Capsule,
                 memory: memory_module.Memory) -> None:
@@ -312,7 +239,7 @@ class PodController:
     def _discard(self, pod: dict, capsule: capsule_module.Capsule,
                  memory: memory_module.Memory) -> None:
         if not capsule.deleting:
-            self._creation_failed(pod, capsule.words, memory,
+            self._creation.failed(pod, capsule.words, memory,
                                   capsule.no_room)
             self._removal.remove(capsule)
         self._queue.add_after(capsule.uid, _LOOK_AGAIN)
@@ -385,34 +312,6 @@ class PodController:
         if self._pods.synced.is_set():
             self._orphans.reap(uid, capsules)
         self._queue.add_after(uid, _LOOK_AGAIN)
-
-    def _creation_failed(self, pod: dict, message: str,
-                         memory: memory_module.Memory,
-                         no_room: bool = False) -> None:
-        memory.no_room = message if no_room else ''
-        if not no_room:
-            memory.held_up_at = self._wall()
-        self._recorder.pod(pod, events.WARNING, _FAILED_CREATE, message)
-        self._writer.publish(pod, pod_status.pending(
-            pod, self._host_ip, times.now(),
-            pod_status.Waiting('CreateContainerError', message)))
-        delay = self._queue.retry(pod['metadata']['uid'])
-        memory.retry_at = self._clock() + delay
-
-    def _not_yet(self, pod: dict, error: exceptions.NotYetResolvable,
-                 memory: memory_module.Memory) -> None:
-        self._recorder.pod(pod, events.WARNING, error.reason, error.message,
-                           once=True)
-        self._writer.publish(pod, pod_status.pending(
-            pod, self._host_ip, times.now(),
-            pod_status.Waiting('CreateContainerConfigError', error.message)))
-        uid = pod['metadata']['uid']
-        delay = min(self._queue.retry(uid), _READ_AGAIN)
-        self._queue.add_after(uid, delay)
-        memory.no_room = ''
-        memory.held_up_at = self._wall()
-        memory.read_after = self._clock()
-        memory.retry_at = memory.read_after + delay
 
 
 def _of_pod(ending: typing.Callable[[dict], None]

@@ -17,7 +17,7 @@ import fixtures
 from oslotest import base
 
 from zun_vk import exceptions
-from zun_vk.pods import controller
+from zun_vk.pods import creation
 from zun_vk.pods import hosted
 from zun_vk.pods import hostwatch
 from zun_vk.pods import orphans
@@ -236,7 +236,7 @@ class TakeOverTestCase(HostedTestCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(controller, 'SETTLE', 1.0)
+        self.patch(creation, 'SETTLE', 1.0)
 
     def test_a_new_holder_ends_and_doubles_nothing(self):
         pod = self.running_pod()

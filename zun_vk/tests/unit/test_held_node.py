@@ -31,6 +31,7 @@ from zun_vk.kube import lease
 from zun_vk.kube import node_identity
 from zun_vk.node import zones
 from zun_vk.pods import controller
+from zun_vk.pods import creation
 from zun_vk.pods.runtimes import rest
 from zun_vk.tests.fixtures import pki
 from zun_vk.tests.fixtures.openstack import http as fake_http
@@ -86,9 +87,10 @@ class FenceTestCase(base.CloudTestCase):
     def setUp(self):
         super().setUp()
         # What is missing in Zun's first list is missing.
-        for name, seconds in (('SETTLE', 0), ('_LOOK_AGAIN', 0.05)):
+        for module, name, seconds in ((creation, 'SETTLE', 0),
+                                      (controller, '_LOOK_AGAIN', 0.05)):
             self.useFixture(fixtures.MockPatchObject(
-                controller, name, seconds))
+                module, name, seconds))
         self.handled = collections.Counter()
         done = workqueue.WorkQueue.done
 

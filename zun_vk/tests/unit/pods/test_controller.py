@@ -26,6 +26,7 @@ from zun_vk.kube import reflector
 from zun_vk.kube import times
 from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import creation
 from zun_vk.pods import discretion
 from zun_vk.pods import environment
 from zun_vk.pods import hosted
@@ -305,7 +306,7 @@ class CreateTestCase(ControllerTestCase):
         self.listed_at = self.clock.now
         self._sync()
         self.assertEqual(1, self.runtime.create.call_count)
-        self.clock.now += controller.SETTLE
+        self.clock.now += creation.SETTLE
         self.listed_at = self.clock.now
         self._sync()
         self.assertEqual(2, self.runtime.create.call_count)
@@ -365,10 +366,10 @@ class RestartTestCase(ControllerTestCase):
 
     def test_a_request_of_a_predecessor_may_still_be_under_way(self):
         self._acknowledged()
-        self.listed_at = self.clock.now + controller.SETTLE - 1
+        self.listed_at = self.clock.now + creation.SETTLE - 1
         self._sync()
         self.runtime.create.assert_not_called()
-        self.listed_at = self.clock.now + controller.SETTLE
+        self.listed_at = self.clock.now + creation.SETTLE
         self._sync()
         self.assertEqual(1, self.runtime.create.call_count)
 

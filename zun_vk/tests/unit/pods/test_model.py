@@ -34,6 +34,7 @@ from zun_vk.kube import objects
 from zun_vk.kube import times
 from zun_vk.pods import admission
 from zun_vk.pods import controller
+from zun_vk.pods import creation
 from zun_vk.pods import hosted
 from zun_vk.pods import lifecycle
 from zun_vk.pods import memory
@@ -47,7 +48,7 @@ from zun_vk.tests.unit.pods import strategies
 
 _HOST = '192.0.2.10'
 # Seconds within which Zun has dealt with a request whose sender is gone.
-_LATEST = controller.SETTLE - 1
+_LATEST = creation.SETTLE - 1
 _POLICY = memory.Policy(placement_deadline=90)
 _NO_ROOM = 'There are not enough hosts available.'
 _DAEMONSET = {'apiVersion': 'apps/v1', 'kind': 'DaemonSet', 'name': 'd',
