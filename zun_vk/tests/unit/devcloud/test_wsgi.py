@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import runpy
+import importlib.util
 import sys
 import types
 from unittest import mock
@@ -44,10 +44,13 @@ class ApplicationTestCase(base.BaseTestCase):
                             ('POLICIES', policies)):
             self.useFixture(fixtures.EnvironmentVariable(
                 f'DEVCLOUD_WSGI_{name}', value))
-        return runpy.run_path(str(WSGI))
+        spec = importlib.util.spec_from_file_location('wsgi', WSGI)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
 
     def test_the_api_is_served_and_has_its_own_command_line(self):
-        self.assertIs(self.application, self._run()['application'])
+        self.assertIs(self.application, self._run().application)
         self.assertEqual(['an-api', '--a', 'b c'], sys.argv)
 
     def test_policies_are_loaded_before_the_first_request(self):

@@ -101,5 +101,5 @@ class PullRecordsTestCase(base.BaseTestCase):
         self.assertTrue(self._may('my-password'))
         # It is forgotten when it has gone since.
         self.assertTrue(self._may(name='a.b/old:1', image='2'))
-        self.records.prune(lambda: [])
+        self.records.prune(list)
         self.assertTrue(self._may())

@@ -70,11 +70,12 @@ class TasksTestCase(oslotest.base.BaseTestCase):
             self.tasks.start(
                 key, lambda: self.gate.wait(10),
                 lambda result, error: self.done.append(True), owner='slow')
-        self.assertEqual(2, self.tasks._threads)
         passed = threading.Event()
         self.tasks.start('other', passed.set, lambda result, error: None,
                          owner='quick')
         self.assertTrue(passed.wait(5))
+        wait.wait_for(lambda: self.tasks._of_owner['slow'] == 2,
+                      'as many run as may')
         self.gate.set()
         wait.wait_for(lambda: len(self.done) == 4, 'all are done')
         self.assertEqual({}, dict(+self.tasks._of_owner))
