@@ -98,14 +98,13 @@ class Fetcher:
             pod.changed = False
         return None
 
-    def asks(self, pod: pod_module.Pod) -> bool:
-        """Tell whether an answer is awaited."""
-        return self._tasks.running(('fetch', pod.uid))
-
     def fresh(self, pod: pod_module.Pod) -> bool:
-        """Tell whether a container may be started from what is known."""
-        return not pod.capsule.node or (
-            self._clock() - pod.fetched_at < FRESH)
+        """Tell whether a container may be started from what is known.
+
+        It may where nobody tells what is new.
+        """
+        return (not pod.capsule.node or pod.untold
+                or self._clock() - pod.fetched_at < FRESH)
 
     def _ask(self, capsule: pod_module.Capsule, known: str) -> Answer:
         reply = self._bus.peer(bus_module.AGENT, capsule.node).call(
@@ -124,6 +123,7 @@ class Fetcher:
     def _answered(self, pod: pod_module.Pod, answer: Answer | None,
                   error: Exception | None) -> None:
         now = self._clock()
+        pod.untold = answer is None
         if answer is None:
             pod.fetch_at = now + pod.fetch_pause.next()
             LOG.warning('Pod %s/%s: the agent of node %s does not tell it: '

@@ -100,6 +100,7 @@ class Pod:
     :param unsaved: its record could not be written
     :param fetched_at: monotonic time the payload was last known to be new
     :param fetch_at: monotonic time it must be asked for again
+    :param untold: the agent did not answer when it was asked last
     :param changed: the Pod object did since the agent was asked last
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
@@ -122,6 +123,7 @@ class Pod:
         default_factory=collections.deque)
     fetched_at: float = float('-inf')
     fetch_at: float = float('-inf')
+    untold: bool = False
     changed: bool = False
     fetch_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(0.5, 60.0))

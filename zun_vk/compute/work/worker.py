@@ -173,8 +173,7 @@ class Worker:
         sandbox = next((each for each in seen.sandboxes if each.ready), None)
         if sandbox is None or self._sandboxes.busy(pod):
             return
-        if action.attempt and not self._fetcher.fresh(pod) and (
-                pod.fetch_at <= self._clock() or self._fetcher.asks(pod)):
+        if action.attempt and not self._fetcher.fresh(pod):
             # Kubernetes: a container that starts again sees what its
             # ConfigMaps and Secrets are now.
             pod.fetch_at = self._clock()

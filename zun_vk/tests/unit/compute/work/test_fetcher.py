@@ -133,7 +133,7 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
         gate.set()
         wait.wait_for(lambda: self.pod.inbox, 'an answer has come')
         self.pod.inbox.popleft()(self.pod)
-        self.assertEqual(None, self.fetcher.look(self.pod))
+        self.assertIsNone(self.fetcher.look(self.pod))
         wait.wait_for(lambda: self.agent.call.call_count == 2,
                       'it is asked again', 5)
         wait.wait_for(lambda: self.pod.inbox, 'an answer has come')

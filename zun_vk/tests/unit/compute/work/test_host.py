@@ -442,3 +442,36 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.ended(uid)
         self.assertFalse(self.host.state(uid).sandbox_ready)
         self.assertEqual(1, len(self.runtime.called('StopPodSandbox')))
+
+    def env(self):
+        config = self.runtime.configs[self.host.container()]
+        return [(each.key, each.value) for each in config.envs]
+
+    def restarted(self, before):
+        """Let a container end; return the variables of the next one.
+
+        :param before: called when what is known of its pod is old
+        """
+        self.useFixture(fixtures.MockPatch(
+            'zun_vk.compute.work.fetcher.FRESH', 0.3))
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        wait.hold_for(lambda: self.runtime.running(), 'it runs', 0.4)
+        before()
+        self.runtime.exit(self.host.container(), 1)
+        wait.wait_for(
+            lambda: len(self.runtime.called('StartContainer')) == 2,
+            'it is started again', timeout=8)
+        return self.env()
+
+    def test_a_container_that_starts_again_sees_what_is_new(self):
+        # Long before it is time to ask again.
+        self.assertEqual([('a', b'new')], self.restarted(
+            lambda: self.host.tell(pod(containers=[
+                {'name': 'main', 'env': [{'name': 'a', 'value': 'new'}]}]),
+                '2')))
+
+    def test_a_container_starts_again_where_nobody_tells_what_is_new(self):
+        def silence():
+            self.host.bus.down = True
+        self.assertEqual([], self.restarted(silence))
