@@ -13,7 +13,8 @@
 
 One thread waits for the next probe that is due and gives it to a pool, so
 that a thousand containers cost a handful of threads. A pod whose probes hang
-holds up its own alone: only so many of one pod run at once.
+holds up its own alone: only so many of one pod run at once, and one where
+many run.
 """
 
 import collections
@@ -73,6 +74,7 @@ class ProbeManager:
         self._on_change = on_change
         self._chance = chance
         self._pool = pool.Pool(bound)
+        self._many = bound // 2
         self._threads = threads.Threads()
         self._began = time.monotonic()
         self._order = itertools.count()
@@ -82,6 +84,7 @@ class ProbeManager:
         self._pods: dict[str, set[tuple[str, str]]] = {}
         self._due: list[tuple[float, int, watch.Watch]] = []
         self._running: collections.Counter[str] = collections.Counter()
+        self._all_running = 0
         self._held: dict[str, collections.deque] = {}
         # By pod: how often a probe ended how, by container, kind and result.
         self._counts: dict[str, collections.Counter[
@@ -204,12 +207,17 @@ class ProbeManager:
         if found.dropped or found.quieted or found.over:
             return
         uid = found.target.uid
-        if self._running[uid] >= POD_BOUND:
+        if not self._has_room(uid):
             self._held.setdefault(uid, collections.deque()).append(
                 (found, due))
             return
         self._running[uid] += 1
+        self._all_running += 1
         self._pool.run(lambda: self._probe(found, due))
+
+    def _has_room(self, uid: str) -> bool:
+        bound = POD_BOUND if self._all_running < self._many else 1
+        return self._running[uid] < bound
 
     def _probe(self, found: watch.Watch, due: float) -> None:
         """Runs in a thread of the pool."""
@@ -244,8 +252,9 @@ class ProbeManager:
         """Plan what follows on a run."""
         uid = found.target.uid
         self._running[uid] -= 1
+        self._all_running -= 1
         held = self._held.pop(uid, None) or collections.deque()
-        while held and self._running[uid] < POD_BOUND:
+        while held and self._has_room(uid):
             self._dispatch(*held.popleft())
         if held:
             self._held[uid] = held

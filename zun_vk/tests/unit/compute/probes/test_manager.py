@@ -234,6 +234,21 @@ class ManagerTestCase(base.BaseTestCase):
         gate.set()
         self._wait(lambda: self.changes.count('u') == 50, 'the rest')
 
+    def test_several_pods_whose_probes_hang_hold_up_no_other(self):
+        gate = self.codes['hang'] = threading.Event()
+        self.addCleanup(gate.set)
+        pods = [f'u{each}' for each in range(8)]
+        for uid in pods:
+            self.manager.sync(uid, [
+                _target(f'{uid}-{each}', uid,
+                        readinessProbe=_probe('hang', periodSeconds=100))
+                for each in range(manager.POD_BOUND)])
+        self.manager.sync('v', [_target('other', 'v',
+                                        readinessProbe=_probe('r'))])
+        self._wait(lambda: self.changes == ['v'], 'the other pod')
+        gate.set()
+        self._wait(lambda: len(self.changes) >= 65, 'the rest')
+
     def test_a_thousand_containers_cost_few_threads(self):
         self.manager.sync('u', [])
         before = threading.active_count()
