@@ -45,11 +45,13 @@ from zun_vk.compute.work import worker as worker_module
 from zun_vk.rpc import bus as bus_module
 
 # Sandboxes and starts of many pods at once. Apart from them what takes as
-# long as somebody likes, an hour too: kills, hooks and pulls.
+# long as somebody likes, an hour too: kills, hooks and pulls, and removals of
+# volumes.
 _TASKS = 64
 _KILLS = 1000
 _HOOKS = 1000
 _PULLS = 256
+_REMOVALS = 16
 _FETCHES = 32
 # Of one registry, and of one node: who does not answer holds up no other.
 _PULLS_OF_ONE = 64
@@ -73,9 +75,11 @@ class Parts:
         self._fetches = tasks_module.Tasks('fetch', _FETCHES,
                                            _FETCHES_OF_ONE)
         self._hooks = tasks_module.Tasks('hook', _HOOKS)
+        self._removals = tasks_module.Tasks('volumes', _REMOVALS)
         self._pulls = tasks_module.Tasks('pull', _PULLS, _PULLS_OF_ONE)
         background = background_module.Background(
-            self.tasks, wake, {'hook': self._hooks, 'pull': self._pulls})
+            self.tasks, wake, {'hook': self._hooks, 'pull': self._pulls,
+                               'volumes': self._removals})
         self._settings = configs.from_conf(conf)
         self.volumes = volumes_module.PodVolumes(options)
         self._observer = observer_module.Observer(
@@ -97,7 +101,7 @@ class Parts:
             self.volumes, sandboxes, starter,
             killer_module.Killer(runtime.stop_container, self._pre_stop,
                                  self._kills, wake),
-            probing_module.Probing(self.probes), self._recorder,
+            probing_module.Probing(self.probes), background, self._recorder,
             publisher.state, pods.save)
 
     def open(self) -> None:
@@ -127,7 +131,7 @@ class Parts:
         """Begin nothing new."""
         self.probes.stop()
         for tasks in (self.tasks, self._kills, self._fetches, self._hooks,
-                      self._pulls):
+                      self._pulls, self._removals):
             tasks.close()
 
     def _host_settings(self) -> configs.Settings:

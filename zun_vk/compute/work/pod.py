@@ -104,6 +104,8 @@ class Pod:
     :param changed: the Pod object did since the agent was asked last
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
+    :param emptied: its volumes were removed
+    :param empty_at: monotonic time before which that is not tried again
     :param under_way: keys of work in the background
     :param creating: names of containers that the runtime is making; those
         whose images are being pulled are in ``memory.starting`` as well
@@ -131,6 +133,8 @@ class Pod:
     volumes_at: float = float('-inf')
     volumes_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
+    emptied: bool = False
+    empty_at: float = float('-inf')
     sandbox_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     start_pauses: dict[str, backoff.Backoff] = dataclasses.field(

@@ -47,6 +47,7 @@ _UNTOLD: dict = {'metadata': {}, 'spec': {}}
 class Worker:
     """Looks at pods; any thread may, each pod by one at a time.
 
+    :param background: removes volumes
     :param publish: takes the newest state of a pod
     :param save: keeps the record of a pod
     :param wall: seconds since the epoch
@@ -60,6 +61,7 @@ class Worker:
                  starter: starter_module.Starter,
                  killer: killer_module.Killer,
                  probing: probing_module.Probing,
+                 background: background_module.Background,
                  record: Callable[[pod_module.Pod],
                                   background_module.Recorder],
                  publish: Callable[[states.PodState], None],
@@ -73,6 +75,7 @@ class Worker:
         self._starter = starter
         self._killer = killer
         self._probing = probing
+        self._background = background
         self._record = record
         self._publish = publish
         self._save = save
@@ -193,12 +196,32 @@ class Worker:
             return _LOOK_AGAIN
         if self._sandboxes.busy(pod) or pod.creating:
             return _LOOK_AGAIN
-        self._volumes.remove(pod.uid)
+        if not pod.emptied:
+            self._empty(pod)
+            return _LOOK_AGAIN
         self._observer.forget(pod)
         self._killer.forget(pod)
         pod.gone = True
         self._tell(pod, seen)
         return None
+
+    def _empty(self, pod: pod_module.Pod) -> None:
+        """Begin to remove the volumes of a pod.
+
+        Not here: with the files that a pod can have it may take minutes.
+        """
+        def emptied(pod: pod_module.Pod, result: object,
+                    error: Exception | None) -> None:
+            pod.emptied = error is None
+            if error is not None:
+                pod.empty_at = self._clock() + _LOOK_AGAIN
+                LOG.warning('Pod %s: its volumes were not removed: %s',
+                            pod.uid, error)
+
+        if pod.empty_at <= self._clock():
+            self._background.start(
+                pod, ('volumes',), lambda: self._volumes.remove(pod.uid),
+                emptied)
 
     def _tell(self, pod: pod_module.Pod, seen: model.Seen) -> None:
         """Publish and keep what is new about a pod."""

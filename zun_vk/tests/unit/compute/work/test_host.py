@@ -13,11 +13,13 @@
 
 import os
 from pathlib import Path
+import threading
 from unittest import mock
 
 import fixtures
 import oslotest.base
 
+from zun_vk import exceptions
 from zun_vk.compute import endpoint
 from zun_vk.compute import hosting
 from zun_vk.compute import store
@@ -475,3 +477,36 @@ class HostTestCase(oslotest.base.BaseTestCase):
         def silence():
             self.host.bus.down = True
         self.assertEqual([], self.restarted(silence))
+
+    def test_volumes_that_take_long_to_remove_hold_up_no_other_pod(self):
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        remove = self.host.parts.volumes.remove
+        self.useFixture(fixtures.MockPatchObject(
+            self.host.parts.volumes, 'remove',
+            lambda uid: gate.wait(30) and remove(uid)))
+        for name in ('one', 'two', 'three', 'four'):
+            uid = self.host.run(pod(name))
+            self.host.running(uid)
+            self.host.pods.delete(f'cap-{uid}', 0)
+        self.host.running(self.host.run(pod('five')))
+        gate.set()
+        wait.wait_for(lambda: len(self.host.pods.all()) == 1,
+                      'all others are gone')
+
+    def test_volumes_that_cannot_be_removed_are_tried_again(self):
+        remove = self.host.parts.volumes.remove
+        tries = []
+
+        def fail(uid):
+            tries.append(uid)
+            if len(tries) == 1:
+                raise exceptions.VolumeFailed('v', 'busy')
+            remove(uid)
+        self.useFixture(fixtures.MockPatchObject(
+            self.host.parts.volumes, 'remove', fail))
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        self.assertEqual(2, len(tries))
