@@ -170,7 +170,8 @@ class Compute(process.Process):
         spawn('beats', self._publisher.run_beats, self._pods.nodes, stop)
         spawn('capsules', self._hosting.run, stop)
         spawn('collector', self._collector.run, stop)
-        spawn('housekeeping', self._housekeeping.run, stop)
+        for number, run in enumerate(self._housekeeping.runs()):
+            spawn(f'housekeeping-{number}', run, stop)
         self._serve()
 
     def _serve(self) -> None:

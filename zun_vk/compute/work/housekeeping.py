@@ -11,6 +11,7 @@
 # under the License.
 """What must be done for running pods from time to time: logs, disks."""
 
+from collections.abc import Callable
 import functools
 import os
 import threading
@@ -48,7 +49,14 @@ class Housekeeping:
         self._rotator = logs.Rotator(options.container_log_max_size,
                                      options.container_log_max_files)
 
-    def run(self, stop: threading.Event) -> None:
+    def runs(self) -> tuple[Callable[[threading.Event], None], ...]:
+        """Return what is to be run, each in a thread of its own.
+
+        To measure what a pod has written may take minutes; logs grow.
+        """
+        return self._run_volumes, self._run_logs
+
+    def _run_volumes(self, stop: threading.Event) -> None:
         while not stop.wait(_INTERVAL):
             for pod in self._pods.all():
                 try:
@@ -57,6 +65,9 @@ class Housekeeping:
                     # One such must not hide the others.
                     LOG.warning('Volumes of pod %s cannot be measured: %s',
                                 pod.uid, error)
+
+    def _run_logs(self, stop: threading.Event) -> None:
+        while not stop.wait(_INTERVAL):
             try:
                 self._rotate()
             except exceptions.RemoteError as error:
