@@ -17,6 +17,7 @@ and a capsule that Zun has forgotten (a forced deletion) ends.
 """
 
 from collections.abc import Callable
+import contextlib
 import threading
 import time
 import typing
@@ -151,9 +152,11 @@ class Hosting:
         remnant = self._store.kept().get(uid)
         if remnant is None or self._pods.get(uid) is not None:
             return
-        logs.remove(logs.pod_dir(
-            self._log_root, str(remnant.get('namespace')),
-            str(remnant.get('pod')), uid))
+        # None can have been made where there is no such name.
+        with contextlib.suppress(ValueError):
+            logs.remove(logs.pod_dir(
+                self._log_root, str(remnant.get('namespace')),
+                str(remnant.get('pod')), uid))
         self._store.forget(uid)
 
     def _compare(self) -> None:

@@ -123,7 +123,7 @@ def _payload(record: typing.Any, runtime: str,
     spec['terminationGracePeriodSeconds'] = 10
     name = record.name or record.uuid
     pod = {'metadata': {'uid': record.uuid, 'name': _pod_name(name),
-                        'namespace': record.project_id or 'zun'},
+                        'namespace': _pod_name(record.project_id or 'zun')},
            'spec': spec}
     return payload.PodPayload(
         generation='zun', pod=pod, host_paths=paths, runtime_handler=runtime,

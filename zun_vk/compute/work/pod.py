@@ -14,6 +14,7 @@
 import collections
 from collections.abc import Callable
 import dataclasses
+import re
 import typing
 
 from zun_vk import backoff
@@ -24,6 +25,8 @@ from zun_vk.rpc import payload as payload_module
 from zun_vk.rpc import states
 
 _MAX_ADDRESSES = 64
+# Kubernetes: UUIDs. Directories and cgroups are called so.
+_UID = re.compile(r'[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +68,16 @@ def capsule_from_wire(message: object) -> Capsule:
             'runtime')},
         addresses=fields.texts(wire, 'addresses', _MAX_ADDRESSES),
         vif=fields.mapping(wire, 'vif'))
-    if not (store.valid(made.uuid) and store.valid(made.uid)):
+    if not (store.valid(made.uuid) and _UID.fullmatch(made.uid)):
         raise fields.Malformed('uuid or uid of a capsule is none')
-    if not (made.namespace and made.pod) or {'/', '\0'} & set(
-            made.namespace + made.pod):
+    if not (_is_name(made.namespace) and _is_name(made.pod)):
         raise fields.Malformed('namespace or pod of a capsule is no name')
     return made
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether this can be a part of the name of a directory."""
+    return bool(text) and text[0] != '.' and not {'/', '\0', '_'} & set(text)
 
 
 class Fetched(typing.NamedTuple):

@@ -41,6 +41,7 @@ class HostingTestCase(oslotest.base.BaseTestCase):
         super().setUp()
         store = store_module.RecordStore(
             self.useFixture(fixtures.TempDir()).path)
+        self.store = store
         self.pods = pods_module.Pods(store)
         self.peer = mock.create_autospec(bus.Peer, instance=True)
         self.bus = mock.create_autospec(bus.Bus, instance=True)
@@ -147,3 +148,10 @@ class HostingTestCase(oslotest.base.BaseTestCase):
         self.compare(wire('a', namespace=''), wire('b'))
         self.assertEqual({'b'}, self.known())
         self.assertEqual({'uid-b'}, self.pods.known())
+
+    def test_names_that_cannot_be_hold_up_no_other_pod(self):
+        for uid, name in (('uid-1', 'a_b'), ('uid-2', 'web')):
+            self.store.keep(uid, {'node': '', 'namespace': 'ns',
+                                  'pod': name, 'at': 0})
+        self.hosting._forget_old()
+        self.assertEqual({}, self.store.kept())

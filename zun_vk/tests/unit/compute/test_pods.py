@@ -147,6 +147,15 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         self.assertEqual(('cap-1', False),
                          (pod.capsule.uuid, pod.removing))
 
+    def test_names_that_no_directory_can_have_are_refused(self):
+        # Labels are anybody's who may make a capsule.
+        for name in ('', '.', '..', '.hidden', 'a/b', 'a_b', 'a\0b'):
+            for field in ('namespace', 'pod'):
+                self.assertRaises(fields.Malformed, self.run_capsule,
+                                  **{field: name})
+        for uid in ('', '..', 'a.b', 'a_b', 'a/b', 'a-', 'a' * 65):
+            self.assertRaises(fields.Malformed, self.run_capsule, uid=uid)
+
     def full_disk(self):
         """Return a patch: nothing can be written while it holds."""
         return mock.patch.object(

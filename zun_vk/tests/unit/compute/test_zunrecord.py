@@ -101,6 +101,8 @@ class CapsuleTestCase(oslotest.base.BaseTestCase):
             self.assertLess(len(os.path.basename(directory)), 255)
             self.assertEqual(
                 made['pod'], made['payload']['pod']['metadata']['name'])
+        made = zunrecord.capsule(capsule(project_id='my_project'), '', {})
+        self.assertEqual('my-project', made['namespace'])
 
     def test_names_come_from_the_annotation_or_are_the_uuids(self):
         for annotation, names in (('["web"]', ['web']), ('{', ['c-1']),
