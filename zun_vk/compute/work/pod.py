@@ -28,6 +28,9 @@ _MAX_ADDRESSES = 64
 # Kubernetes: UUIDs. Directories and cgroups are called so.
 _UID = re.compile(r'[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?')
 
+# Kubernetes: a DNS name. AMQP: 255 bytes, with the topic before it.
+_NODE = re.compile(r'[a-z0-9]([a-z0-9.-]{0,240}[a-z0-9])?')
+
 
 @dataclasses.dataclass(frozen=True)
 class Capsule:
@@ -70,6 +73,8 @@ def capsule_from_wire(message: object) -> Capsule:
         vif=fields.mapping(wire, 'vif'))
     if not (store.valid(made.uuid) and _UID.fullmatch(made.uid)):
         raise fields.Malformed('uuid or uid of a capsule is none')
+    if made.node and not _NODE.fullmatch(made.node):
+        raise fields.Malformed('node of a capsule is none')
     if not (_is_name(made.namespace) and _is_name(made.pod)):
         raise fields.Malformed('namespace or pod of a capsule is no name')
     return made

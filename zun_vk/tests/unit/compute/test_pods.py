@@ -156,6 +156,12 @@ class PodsTestCase(oslotest.base.BaseTestCase):
         for uid in ('', '..', 'a.b', 'a_b', 'a/b', 'a-', 'a' * 65):
             self.assertRaises(fields.Malformed, self.run_capsule, uid=uid)
 
+    def test_a_node_that_the_bus_cannot_address_is_refused(self):
+        # A message to it would fail for ever, and hold up the others.
+        for name in ('a' * 243, 'a/b', 'A', '.', 'a b', 'a\n'):
+            self.assertRaises(fields.Malformed, self.run_capsule, node=name)
+        self.run_capsule(node='zun-vk.az1-' + 'a' * 200)
+
     def full_disk(self):
         """Return a patch: nothing can be written while it holds."""
         return mock.patch.object(
