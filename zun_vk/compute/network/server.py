@@ -146,8 +146,13 @@ class CniServer:
     def _unplug(self, vif: dict, capsule: str, sandbox: str) -> None:
         """Undo what was done for a sandbox; nothing of it is fine."""
         vif = vif or (self._plugged.record(sandbox) or {}).get('vif') or {}
-        if vif:
-            self._binding.unplug(vif, capsule, sandbox)
+        try:
+            if vif:
+                self._binding.unplug(vif, capsule, sandbox)
+        except fields.Malformed as error:
+            # So it never was plugged. Nothing else would let it go.
+            LOG.error('The VIF of capsule %s makes no sense: %s', capsule,
+                      error)
         self._plugged.remove(sandbox)
 
     def _note_down(self, vif: dict, sandbox: str) -> None:

@@ -26,6 +26,7 @@ from zun_vk.compute import store
 from zun_vk.compute.network import binding as binding_module
 from zun_vk.compute.network import server as server_module
 from zun_vk.compute.network import vif as vif_module
+from zun_vk.rpc import fields
 from zun_vk.tests.unit.compute.network import test_vif
 
 
@@ -136,6 +137,15 @@ class ServerTestCase(oslotest.base.BaseTestCase):
                 store.RecordStore, '_write', autospec=True,
                 side_effect=OSError(errno.ENOSPC, 'No space left')):
             self.assertEqual(0, self.ask()[1])
+        self.assertEqual(('', 0), self.ask('DEL'))
+
+    def test_what_could_never_be_plugged_keeps_no_sandbox(self):
+        # A kind of port that is none of Linux's, say: the runtime asks for
+        # its end until it has come.
+        malformed = fields.Malformed('no VIF')
+        self.binding.plug.side_effect = malformed
+        self.binding.unplug.side_effect = malformed
+        self.assertEqual(1, self.ask()[1])
         self.assertEqual(('', 0), self.ask('DEL'))
 
     def test_what_fails_is_an_error_to_try_again(self):
