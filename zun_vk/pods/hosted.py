@@ -209,6 +209,8 @@ class Hosts:
         self._reported.clear()
 
     def _look(self) -> None:
+        if self._outbox.stuck():
+            self._watch.deaf()
         self._wake_all(self._watch.turned_silent())
         hosts = {capsule.host for capsule in self._all() if capsule.host}
         now, reported = self._clock(), self._reported

@@ -61,6 +61,11 @@ class HostWatch:
             self._silent.discard(host)
             return was_silent
 
+    def deaf(self) -> None:
+        """Note that the bus is away: what hosts owe they cannot give."""
+        with self._lock:
+            self._ask_anew(self._clock())
+
     def is_silent(self, host: str) -> bool:
         with self._lock:
             return host in self._silent
@@ -76,11 +81,15 @@ class HostWatch:
             now = self._clock()
             if now - self._looked > _GAP:
                 # What they said meanwhile is still on its way to us.
-                self._asked = {host: None if at is None else now
-                               for host, at in self._asked.items()}
+                self._ask_anew(now)
             self._looked = now
             turned = {host for host, at in self._asked.items()
                       if at is not None and now - at >= PATIENCE
                       } - self._silent
             self._silent |= turned
             return turned
+
+    def _ask_anew(self, now: float) -> None:
+        """Give those that owe an answer all their time; in the lock."""
+        self._asked = {host: None if at is None else now
+                       for host, at in self._asked.items()}

@@ -18,6 +18,7 @@ what is lost on the way is told again by whoever needs it done.
 
 import collections
 import threading
+import time
 import typing
 
 from oslo_log import log as logging
@@ -30,6 +31,8 @@ LOG = logging.getLogger(__name__)
 
 _CHECK = 'tell hosts'
 _MOST = 20000
+# Seconds after which a message that is being sent does not get through.
+_LONG = 5.0
 _Key = tuple[str, str, str]
 
 
@@ -52,6 +55,10 @@ class Outbox:
         self._changed = threading.Condition()
         self._waiting: collections.OrderedDict[_Key, dict] = (
             collections.OrderedDict())
+        # Whether the last message failed, and since when one is being sent,
+        # monotonic seconds; written by the one thread.
+        self._failed = False
+        self._since: float | None = None
 
     def put(self, host: str, method: str, subject: str,
             **arguments: typing.Any) -> None:
@@ -74,17 +81,32 @@ class Outbox:
                     self._changed.wait(60)
                     continue
                 key, arguments = self._waiting.popitem(last=False)
-            if self._health.attempt(_CHECK, self._send, key, arguments):
+            if self._try(key, arguments):
                 pause.reset()
                 continue
             with self._changed:
                 self._waiting.setdefault(key, arguments)
             stop.wait(pause.next())
 
+    def stuck(self) -> bool:
+        """Tell whether nothing gets through now."""
+        since = self._since
+        return self._failed or (
+            since is not None and time.monotonic() - since > _LONG)
+
     def wake(self) -> None:
         """Let ``run`` notice that ``stop`` is set."""
         with self._changed:
             self._changed.notify_all()
+
+    def _try(self, key: _Key, arguments: dict) -> bool:
+        self._since = time.monotonic()
+        try:
+            sent = self._health.attempt(_CHECK, self._send, key, arguments)
+        finally:
+            self._since = None
+        self._failed = not sent
+        return sent
 
     def _send(self, key: _Key, arguments: dict) -> None:
         host, method, _ = key

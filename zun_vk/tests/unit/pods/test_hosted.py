@@ -13,6 +13,8 @@
 
 from unittest import mock
 
+import fixtures
+
 from zun_vk import health
 from zun_vk.pods import hosted
 from zun_vk.rpc import bus as bus_module
@@ -262,6 +264,14 @@ class SilenceTestCase(HostedTestCase):
         self.assertEqual('HostNotResponding', self._ready()['reason'])
         self.runtime.create.assert_not_called()
         self.side.heard('host-1')
+        self._sync()
+        self.assertEqual('True', self._ready()['status'])
+
+    def test_they_stay_as_they_are_while_the_bus_is_away(self):
+        self.running()
+        self.useFixture(fixtures.MockPatchObject(
+            self.side._outbox, 'stuck', lambda: True))
+        self._silent()
         self._sync()
         self.assertEqual('True', self._ready()['status'])
 

@@ -75,6 +75,17 @@ class HostWatchTestCase(base.BaseTestCase):
         self.assertEqual(set(), self._pass(39))
         self.assertEqual({'host-1'}, self._pass(1))
 
+    def test_a_bus_that_is_away_makes_no_host_silent(self):
+        # Its answer may be lost, and it cannot be asked again.
+        self.watch.asked('host-1')
+        self._pass(30)
+        self.watch.deaf()
+        self.assertEqual(set(), self._pass(39))
+        self.assertEqual({'host-1'}, self._pass(1))
+        self.watch.heard('host-1')
+        self.watch.deaf()
+        self.assertEqual(set(), self._pass(60))
+
     def test_who_was_never_asked_costs_no_memory(self):
         for number in range(100):
             self.assertFalse(self.watch.heard(f'host-{number}'))

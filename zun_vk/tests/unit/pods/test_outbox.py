@@ -83,6 +83,30 @@ class OutboxTestCase(base.BaseTestCase):
         self._run(lambda: self.sent)
         self.assertEqual([('host-1', 'report')], self.told)
 
+    def test_it_is_known_that_nothing_can_be_sent(self):
+        self.assertFalse(self.outbox.stuck())
+        self.fails, seen = 1, []
+        self.guard.side_effect = lambda: seen.append(self.outbox.stuck())
+        self.outbox.put('host-1', 'report', '', node='zun-vk')
+        self._run(lambda: self.sent)
+        self.assertEqual([False, True], seen)
+        wait_for(lambda: not self.outbox.stuck(), 'it goes on')
+
+    def test_a_message_that_is_long_under_way_is_stuck(self):
+        now, seen = [0.0], []
+        self.useFixture(fixtures.MockPatchObject(
+            outbox.time, 'monotonic', lambda: now[0]))
+
+        def look():
+            for seconds in (0, 4.9, 5.1):
+                now[0] = seconds
+                seen.append(self.outbox.stuck())
+
+        self.guard.side_effect = look
+        self.outbox._try(('host-1', 'report', ''), {})
+        self.assertEqual(([False, False, True], False),
+                         (seen, self.outbox.stuck()))
+
     def test_nothing_is_sent_while_another_may_hold_the_node(self):
         self.guard.side_effect = [
             exceptions.NotHolder('kubernetes', 'lost'), None]
