@@ -254,7 +254,7 @@ class ZunVkDriver(cri_driver.CriDriver):
                     not capsule.addresses):
                 continue
             try:
-                volumes = {
+                volumes = {} if zunrecord.is_pod(capsule) else {
                     container.uuid: objects.VolumeMapping.list_by_container(
                         context, container.uuid)
                     for container in capsule.containers}

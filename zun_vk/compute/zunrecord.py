@@ -82,6 +82,12 @@ def vif(metadata: object) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def is_pod(record: typing.Any) -> bool:
+    """Tell whether an agent made a capsule, which alone knows the rest."""
+    labels = record.labels or {}
+    return bool(labels.get(marks.NODE) and labels.get(marks.UID))
+
+
 def capsule(record: typing.Any, runtime: str,
             volumes: Mapping[str, Iterable[Mounted]]) -> dict:
     """Return a capsule as ``run_capsule`` takes it.
@@ -91,14 +97,14 @@ def capsule(record: typing.Any, runtime: str,
     :param volumes: what is mounted, by the UUID of the container
     """
     labels = record.labels or {}
-    node, uid = labels.get(marks.NODE) or '', labels.get(marks.UID) or ''
     made = {'uuid': record.uuid, 'name': record.name or '',
             'status': record.status or '',
             'project_id': record.project_id or '',
             'addresses': addresses(record.addresses), 'runtime': runtime,
             'vif': vif(record.cni_metadata)}
-    if node and uid:
-        return made | {'node': node, 'uid': uid, 'payload': None,
+    if is_pod(record):
+        return made | {'node': labels[marks.NODE],
+                       'uid': labels[marks.UID], 'payload': None,
                        'namespace': labels.get(marks.NAMESPACE) or '',
                        'pod': labels.get(marks.POD) or ''}
     whole = _payload(record, runtime, volumes)

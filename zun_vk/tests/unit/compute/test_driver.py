@@ -240,6 +240,20 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.assertEqual([('cap-1', 'Running')], [
             (each['uuid'], each['status']) for each in found['capsules']])
 
+    def test_volumes_are_looked_up_of_capsules_that_may_have_some(self):
+        # A host has a thousand others: they must be told in ten seconds.
+        where = {'net': [{'addr': '10.0.0.5'}]}
+        for uuid, labels in (('cap-1', {}), ('pod', {
+                marks.NODE: 'zun-vk', marks.UID: 'u',
+                marks.NAMESPACE: 'ns', marks.POD: 'web'})):
+            self.capsules[uuid] = capsule(
+                uuid=uuid, addresses=where, status='Running', labels=labels)
+        found = self.driver_module.Endpoint(self.driver).capsules({})
+        self.assertEqual(['', 'zun-vk'], [
+            each['node'] for each in found['capsules']])
+        looked = self.driver_module.objects.VolumeMapping.list_by_container
+        self.assertEqual(1, looked.call_count)
+
     def test_a_capsule_that_cannot_be_described_hides_no_other(self):
         where = {'net': [{'addr': '10.0.0.5'}]}
         self.capsules['cap-1'] = capsule(addresses=where, status='Running')
