@@ -48,6 +48,8 @@ from zun_vk.rpc import bus as bus_module
 # long as somebody likes, an hour too: kills, hooks and pulls, and removals of
 # volumes.
 _TASKS = 64
+# Of sandboxes that are being made, and of all else.
+_TASKS_OF_ONE = 48
 _KILLS = 1000
 _HOOKS = 1000
 _PULLS = 256
@@ -70,7 +72,7 @@ class Parts:
         self._publisher = publisher
         self._pods = pods
         self._store = store
-        self.tasks = tasks_module.Tasks('task', _TASKS)
+        self.tasks = tasks_module.Tasks('task', _TASKS, _TASKS_OF_ONE)
         self._kills = tasks_module.Tasks('kill', _KILLS)
         self._fetches = tasks_module.Tasks('fetch', _FETCHES,
                                            _FETCHES_OF_ONE)

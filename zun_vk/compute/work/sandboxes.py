@@ -98,7 +98,8 @@ class Sandboxes:
                 'changed, it will be killed and re-created.')
         self._background.start(
             pod, ('sandbox',), lambda: self._make(pod, action.attempt),
-            self._made)
+            # A network may take minutes to come.
+            self._made, owner='network')
 
     def stop(self, pod: pod_module.Pod, action: model.StopSandbox) -> None:
         """Begin to stop a sandbox."""

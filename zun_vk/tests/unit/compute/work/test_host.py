@@ -510,3 +510,22 @@ class HostTestCase(oslotest.base.BaseTestCase):
         wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
                       'the capsule is gone')
         self.assertEqual(2, len(tries))
+
+    def test_sandboxes_without_end_hold_up_no_running_pod(self):
+        self.useFixture(fixtures.MockPatchObject(assembly, '_TASKS', 2))
+        self.useFixture(fixtures.MockPatchObject(
+            assembly, '_TASKS_OF_ONE', 1))
+        self.host.restart()
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        gate = self.runtime.hold('RunPodSandbox')
+        self.addCleanup(gate.set)
+        for name in ('one', 'two', 'three'):
+            self.host.run(pod(name))
+        wait.wait_for(
+            lambda: len(self.runtime.called('RunPodSandbox')) > 1,
+            'they are being made')
+        wait.hold_for(lambda: self.runtime.running(), 'it runs', 0.5)
+        self.runtime.exit(self.host.container(), 1)
+        self.host.wait(uid, lambda status: status.get('restartCount') == 1
+                       and 'running' in status['state'], 'it runs again')
