@@ -257,7 +257,8 @@ class ZunVkDriver(cri_driver.CriDriver):
                 volumes = {} if zunrecord.is_pod(capsule) else {
                     container.uuid: objects.VolumeMapping.list_by_container(
                         context, container.uuid)
-                    for container in capsule.containers}
+                    for container in (*(capsule.init_containers or ()),
+                                      *capsule.containers)}
                 found.append(self._described(context, capsule, volumes))
             except Exception:
                 # Named all the same: what is not, Zun has forgotten.

@@ -254,6 +254,21 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         looked = self.driver_module.objects.VolumeMapping.list_by_container
         self.assertEqual(1, looked.call_count)
 
+    def test_volumes_of_init_containers_are_told_again_too(self):
+        record = capsule(addresses={'net': [{'addr': '10.0.0.5'}]},
+                         status='Running')
+        record.init_containers = [Record(**vars(record.containers[0])
+                                         | {'uuid': 'i-1'})]
+        self.capsules['cap-1'] = record
+        volumes = self.driver_module.objects.VolumeMapping
+        volumes.list_by_container.side_effect = lambda context, uuid: [uuid]
+        found, = self.driver_module.Endpoint(
+            self.driver).capsules({})['capsules']
+        spec = found['payload']['pod']['spec']
+        for kind in ('initContainers', 'containers'):
+            self.assertEqual('/target', spec[kind][0]['volumeMounts'][0][
+                'mountPath'])
+
     def test_a_capsule_that_cannot_be_described_hides_no_other(self):
         where = {'net': [{'addr': '10.0.0.5'}]}
         self.capsules['cap-1'] = capsule(addresses=where, status='Running')
