@@ -116,8 +116,9 @@ class Pod:
     :param changed: the Pod object did since the agent was asked last
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
-    :param emptied: its volumes were removed
-    :param empty_at: monotonic time before which that is not tried again
+    :param emptied: its volumes and cgroup were removed
+    :param empty_tries: how often that was tried
+    :param empty_at: monotonic time before which it is not tried again
     :param under_way: keys of work in the background
     :param creating: names of containers that the runtime is making; those
         whose images are being pulled are in ``memory.starting`` as well
@@ -146,6 +147,7 @@ class Pod:
     volumes_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     emptied: bool = False
+    empty_tries: int = 0
     empty_at: float = float('-inf')
     sandbox_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))

@@ -129,7 +129,6 @@ class Sandboxes:
             for each in ids:
                 self._runtime.stop_sandbox(each)
                 self._runtime.remove_sandbox(each)
-            self._remove_cgroup(pod.uid)
 
         def cleared(pod: pod_module.Pod, result: object,
                     error: Exception | None) -> None:
@@ -138,6 +137,26 @@ class Sandboxes:
                             pod.uid, error)
 
         self._background.start(pod, ('sandbox',), clear, cleared)
+
+    def remove_cgroup(self, uid: str) -> bool:
+        """Remove the cgroup of a pod without a sandbox.
+
+        :returns: there is none; else try again, for what was killed may
+            take a moment to be gone
+        """
+        if not cgroups.owns_cgroup(self._settings()):
+            return True
+        try:
+            path = cgroups.pod_path(self._settings(), uid)
+        except exceptions.ConfigRefused:
+            # With such a UID none was made.
+            return True
+        try:
+            return self._cgroups.remove(path)
+        except OSError as error:
+            LOG.warning('Pod %s: its cgroup is not removed: %s', uid,
+                        error.strerror)
+            return False
 
     def _make(self, pod: pod_module.Pod, attempt: int) -> None:
         payload = pod.told
@@ -152,12 +171,6 @@ class Sandboxes:
             self._cgroups.apply(path, limits)
         self._runtime.run_sandbox(
             config, payload.runtime_handler or pod.capsule.runtime)
-
-    def _remove_cgroup(self, uid: str) -> None:
-        if not cgroups.owns_cgroup(self._settings()):
-            return
-        if not self._cgroups.remove(cgroups.pod_path(self._settings(), uid)):
-            LOG.warning('Pod %s: something runs in its cgroup', uid)
 
     def _made(self, pod: pod_module.Pod, result: object,
               error: Exception | None) -> None:

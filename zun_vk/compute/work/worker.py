@@ -41,6 +41,8 @@ from zun_vk.rpc import states
 LOG = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 1.0
+# Tries after which a cgroup in which something runs is left.
+_EMPTY_TRIES = 30
 _UNTOLD: dict = {'metadata': {}, 'spec': {}}
 
 
@@ -206,22 +208,28 @@ class Worker:
         return None
 
     def _empty(self, pod: pod_module.Pod) -> None:
-        """Begin to remove the volumes of a pod.
+        """Begin to remove the volumes and the cgroup of a pod.
 
         Not here: with the files that a pod can have it may take minutes.
         """
-        def emptied(pod: pod_module.Pod, result: object,
+        def empty() -> bool:
+            self._volumes.remove(pod.uid)
+            return self._sandboxes.remove_cgroup(pod.uid)
+
+        def emptied(pod: pod_module.Pod, result: bool | None,
                     error: Exception | None) -> None:
-            pod.emptied = error is None
+            pod.empty_at = self._clock() + _LOOK_AGAIN
+            pod.empty_tries += 1
             if error is not None:
-                pod.empty_at = self._clock() + _LOOK_AGAIN
                 LOG.warning('Pod %s: its volumes were not removed: %s',
                             pod.uid, error)
+                return
+            pod.emptied = bool(result) or pod.empty_tries >= _EMPTY_TRIES
+            if pod.emptied and not result:
+                LOG.warning('Pod %s: its cgroup stays', pod.uid)
 
         if pod.empty_at <= self._clock():
-            self._background.start(
-                pod, ('volumes',), lambda: self._volumes.remove(pod.uid),
-                emptied)
+            self._background.start(pod, ('volumes',), empty, emptied)
 
     def _tell(self, pod: pod_module.Pod, seen: model.Seen) -> None:
         """Publish and keep what is new about a pod."""

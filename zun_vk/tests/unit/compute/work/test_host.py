@@ -11,6 +11,7 @@
 # under the License.
 """A whole host over a fake runtime: what its pods come to."""
 
+import errno
 import os
 from pathlib import Path
 import threading
@@ -529,3 +530,41 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.runtime.exit(self.host.container(), 1)
         self.host.wait(uid, lambda status: status.get('restartCount') == 1
                        and 'running' in status['state'], 'it runs again')
+
+    def cgroups(self, *removed):
+        """Return the calls of removals of cgroups, which go so."""
+        made = self.useFixture(fixtures.MockPatch(
+            'zun_vk.compute.cgroupfs.CgroupFs', autospec=True)).mock
+        remove = made.return_value.remove
+        remove.side_effect = removed
+        self.host.conf.set_override('cgroup_parent', '/zun', 'compute')
+        self.host.restart()
+        return remove.call_args_list
+
+    def test_a_pod_without_a_sandbox_leaves_no_cgroup(self):
+        calls = self.cgroups(True)
+        self.runtime.fail('RunPodSandbox', times=None)
+        uid = self.host.run(pod())
+        wait.wait_for(lambda: 'FailedCreatePodSandBox' in self.host.reasons(
+            uid), 'its sandbox cannot be made')
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        self.assertEqual([mock.call(f'/zun/pod{uid}')], calls)
+
+    def test_a_cgroup_that_is_busy_is_removed_later(self):
+        calls = self.cgroups(False, OSError(errno.EIO, 'no'), True)
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        self.assertEqual(3, len(calls))
+
+    def test_a_cgroup_that_stays_busy_keeps_no_capsule_for_ever(self):
+        self.useFixture(fixtures.MockPatch(
+            'zun_vk.compute.work.worker._EMPTY_TRIES', 2))
+        calls = self.cgroups(*[False] * 9)
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
+        self.assertEqual(2, len(calls))
