@@ -118,7 +118,8 @@ class Pod:
     :param volumes_at: monotonic time before which they are not tried again
     :param emptied: its volumes and cgroup were removed
     :param empty_tries: how often that was tried
-    :param empty_at: monotonic time before which it is not tried again
+    :param remove_at: monotonic time before which its removal, which
+        failed, is not tried again
     :param under_way: keys of work in the background
     :param creating: names of containers that the runtime is making; those
         whose images are being pulled are in ``memory.starting`` as well
@@ -148,7 +149,7 @@ class Pod:
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     emptied: bool = False
     empty_tries: int = 0
-    empty_at: float = float('-inf')
+    remove_at: float = float('-inf')
     sandbox_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
     start_pauses: dict[str, backoff.Backoff] = dataclasses.field(

@@ -34,8 +34,9 @@ from zun_vk.rpc import payload as payload_module
 LOG = logging.getLogger(__name__)
 
 FAILED = 'FailedCreatePodSandBox'
-# Seconds after which a stop that failed is tried again.
+# Seconds after which a stop or removal that failed is tried again.
 _RETRY_STOP = 5.0
+_RETRY_REMOVAL = 1.0
 #: With these a pod fails for good: trying again cannot help.
 _HOPELESS = ('SysctlForbidden', 'SupplementalGroupsPolicyNotSupported')
 
@@ -133,6 +134,7 @@ class Sandboxes:
         def cleared(pod: pod_module.Pod, result: object,
                     error: Exception | None) -> None:
             if error is not None:
+                pod.remove_at = time.monotonic() + _RETRY_REMOVAL
                 LOG.warning('Pod %s: its sandbox was not removed: %s',
                             pod.uid, error)
 

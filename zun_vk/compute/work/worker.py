@@ -189,6 +189,9 @@ class Worker:
     def _remove(self, pod: pod_module.Pod, seen: model.Seen) -> float | None:
         """Remove what is left of a pod in which nothing runs."""
         self._probing.forget(pod)
+        early = pod.remove_at - self._clock()
+        if early > 0:
+            return early
         if seen.sandboxes or seen.containers:
             if not self._sandboxes.busy(pod):
                 if pod.payload is not None:
@@ -218,18 +221,19 @@ class Worker:
 
         def emptied(pod: pod_module.Pod, result: bool | None,
                     error: Exception | None) -> None:
-            pod.empty_at = self._clock() + _LOOK_AGAIN
             pod.empty_tries += 1
             if error is not None:
                 LOG.warning('Pod %s: its volumes were not removed: %s',
                             pod.uid, error)
-                return
-            pod.emptied = bool(result) or pod.empty_tries >= _EMPTY_TRIES
-            if pod.emptied and not result:
+            elif result:
+                pod.emptied = True
+            elif pod.empty_tries >= _EMPTY_TRIES:
                 LOG.warning('Pod %s: its cgroup stays', pod.uid)
+                pod.emptied = True
+            if not pod.emptied:
+                pod.remove_at = self._clock() + _LOOK_AGAIN
 
-        if pod.empty_at <= self._clock():
-            self._background.start(pod, ('volumes',), empty, emptied)
+        self._background.start(pod, ('volumes',), empty, emptied)
 
     def _tell(self, pod: pod_module.Pod, seen: model.Seen) -> None:
         """Publish and keep what is new about a pod."""

@@ -568,3 +568,18 @@ class HostTestCase(oslotest.base.BaseTestCase):
         wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
                       'the capsule is gone')
         self.assertEqual(2, len(calls))
+
+    def test_a_sandbox_that_cannot_be_removed_is_tried_again_with_time(self):
+        uid = self.host.run(pod())
+        self.host.running(uid)
+        self.runtime.fail('RemovePodSandbox', times=None)
+        self.host.pods.delete(f'cap-{uid}', 0)
+        wait.wait_for(lambda: len(self.runtime.called(
+            'RemovePodSandbox')) > 1, 'it is tried again')
+        before = len(self.runtime.called('RemovePodSandbox'))
+        wait.hold_for(lambda: self.host.pods.get(uid), 'it stays', 2)
+        self.assertLess(
+            len(self.runtime.called('RemovePodSandbox')) - before, 5)
+        self.runtime.fail('RemovePodSandbox', times=0)
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
+                      'the capsule is gone')
