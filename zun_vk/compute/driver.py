@@ -250,8 +250,13 @@ class ZunVkDriver(cri_driver.CriDriver):
         context = _admin()
         found = []
         for capsule in _capsules_here():
-            if capsule.status in (consts.ERROR, consts.DELETED) or (
-                    not capsule.addresses):
+            if capsule.status == consts.DELETED or not capsule.addresses:
+                continue
+            if capsule.status == consts.ERROR:
+                if capsule.container_id:
+                    # It failed there. Until it is deleted the host keeps
+                    # what it came to.
+                    found.append(_named(capsule, consts.ERROR))
                 continue
             try:
                 volumes = {} if zunrecord.is_pod(capsule) else {
@@ -263,7 +268,7 @@ class ZunVkDriver(cri_driver.CriDriver):
             except Exception:
                 # Named all the same: what is not, Zun has forgotten.
                 LOG.exception('Capsule %s cannot be told', capsule.uuid)
-                found.append({'uuid': capsule.uuid, 'status': 'Unknown'})
+                found.append(_named(capsule, 'Unknown'))
         return found
 
 
@@ -294,6 +299,10 @@ class Endpoint:
             except Exception:
                 # One that breaks must not hide the others.
                 LOG.exception('A state could not be written')
+
+
+def _named(capsule, status):
+    return {'uuid': capsule.uuid, 'status': status}
 
 
 def _write(state):

@@ -240,6 +240,18 @@ class DriverTestCase(oslotest.base.BaseTestCase):
         self.assertEqual([('cap-1', 'Running')], [
             (each['uuid'], each['status']) for each in found['capsules']])
 
+    def test_a_pod_that_failed_on_its_host_is_not_forgotten(self):
+        # Else the host would remove it before an agent that is away has
+        # heard of its end.
+        where = {'net': [{'addr': '10.0.0.5'}]}
+        for uuid, sandbox in (('evicted', 's'), ('never-run', None)):
+            self.capsules[uuid] = capsule(
+                uuid=uuid, addresses=where, status='Error',
+                container_id=sandbox)
+        found = self.driver_module.Endpoint(self.driver).capsules({})
+        self.assertEqual([{'uuid': 'evicted', 'status': 'Error'}],
+                         found['capsules'])
+
     def test_volumes_are_looked_up_of_capsules_that_may_have_some(self):
         # A host has a thousand others: they must be told in ten seconds.
         where = {'net': [{'addr': '10.0.0.5'}]}
