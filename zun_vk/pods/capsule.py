@@ -25,6 +25,7 @@ from zun_vk.rpc import marks
 CREATING = 'Creating'
 RUNNING = 'Running'
 ERROR = 'Error'
+STOPPED = 'Stopped'
 _DELETING = ('Deleting', 'Deleted')
 # Zun's words where its scheduler finds no host, and where the host that it
 # chose finds that it has no room after all.
@@ -110,6 +111,12 @@ class Capsule:
         started = any(c.status in ('Running', 'Stopped', 'Paused', 'Dead')
                       for c in self.containers)
         return self.status == ERROR and not started
+
+    @property
+    def ran(self) -> bool:
+        """It ran, and does no more."""
+        return (self.status in (STOPPED, ERROR)
+                and not self.failed_to_start)
 
     @property
     def words(self) -> str:

@@ -109,6 +109,7 @@ class PodController:
             lifecycle.Step.REMOVE_POD: self._remove_pod,
             lifecycle.Step.TERMINATED: _of_pod(self._endings.terminated),
             lifecycle.Step.LOST: _of_pod(self._endings.lost),
+            lifecycle.Step.FORGOTTEN: _of_pod(self._endings.forgotten),
             lifecycle.Step.CUT_OFF: self._cut_off,
             lifecycle.Step.EXPIRE: self._expire,
             lifecycle.Step.REJECT: self._reject,

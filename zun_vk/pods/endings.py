@@ -69,6 +69,11 @@ class Endings:
         """
         self._fail(pod, LOST, 'Zun no longer has the capsule of this pod')
 
+    def forgotten(self, pod: dict) -> None:
+        """Fail a pod that ended, and of which its host lost how."""
+        self._fail(pod, LOST, 'The host of this pod no longer knows what it '
+                   'came to')
+
     def terminated(self, pod: dict) -> None:
         """Fail a pod that is deleted and whose object others keep."""
         self._publish(pod, _TERMINATED, _TERMINATED_WORDS)

@@ -96,14 +96,15 @@ class Hosts:
             return lifecycle.Hosted()
         state = self._states.of(capsule.uuid)
         if state is None:
-            return lifecycle.Hosted(running=(
+            return lifecycle.Hosted(lost=self._is_lost(capsule), running=(
                 bool(capsule.host) and not capsule.creating
                 and not capsule.deleting
                 and not capsule.failed_to_start
                 and not self._given_up(capsule, state, memory)))
         if not state.ended:
             return lifecycle.Hosted(
-                told=True, running=not capsule.deleting
+                told=True, lost=self._is_lost(capsule),
+                running=not capsule.deleting
                 and not self._given_up(capsule, state, memory))
         if memory.ended_at is None:
             memory.ended_at = self._clock()
@@ -181,7 +182,9 @@ class Hosts:
     def has_only(self, host: str, capsules: set[str]) -> None:
         for capsule in self._all():
             if capsule.host == host and capsule.uuid not in capsules:
-                self._states.lack(capsule.uuid)
+                self._states.lack(capsule.uid, capsule.uuid)
+                if self._is_lost(capsule):
+                    self._wake(capsule.uid)
 
     def newest(self, capsule: str) -> int:
         state = self._states.of(capsule)
@@ -234,6 +237,15 @@ class Hosts:
         for capsule in self._all() if hosts else ():
             if capsule.host in hosts:
                 self._wake(capsule.uid)
+
+    def _is_lost(self, capsule: capsule_module.Capsule) -> bool:
+        """Tell whether its host has nothing of it, and will not again.
+
+        A host takes up what Zun says runs, and keeps what ended until it is
+        deleted, unless its records were lost: with a reboot, say. Twice, for
+        what it said may have come late.
+        """
+        return capsule.ran and self._states.is_lacking(capsule.uuid, 2)
 
     def _given_up(self, capsule: capsule_module.Capsule,
                   state: states.PodState | None,

@@ -38,6 +38,7 @@ class Step(enum.Enum):
     REMOVE_POD = 'remove the Pod object: nothing of it is left'
     TERMINATED = 'fail the pod that goes: others keep its object, and look'
     LOST = 'fail the pod: its capsule is gone without our doing'
+    FORGOTTEN = 'fail the pod: nobody knows any more what it came to'
     CUT_OFF = 'stop a pod that ran past its deadline'
     EXPIRE = 'fail the pod: it ran past its deadline, and runs no more'
     REJECT = 'fail the pod: Zun could not place it for too long'
@@ -60,6 +61,7 @@ class Hosted:
     :param ended: nothing of the pod runs there, nor will again
     :param settled: that could not be written for so long that it need not
         be waited for, if the pod is deleted anyway
+    :param lost: it has nothing of the pod, though it ran, nor will again
     """
 
     told: bool = False
@@ -67,6 +69,7 @@ class Hosted:
     ending: bool = False
     ended: bool = False
     settled: bool = False
+    lost: bool = False
 
 
 NOWHERE = Hosted()
@@ -182,7 +185,7 @@ def _with_capsule(capsule: capsule_module.Capsule, known: Known) -> Step:
         return Step.REJECT if known.unplaceable else Step.DISCARD
     if capsule.deleting:
         return Step.WAIT
-    return Step.REPORT
+    return Step.FORGOTTEN if known.host.lost else Step.REPORT
 
 
 def _newcomer(pod: dict, known: Known) -> Step:

@@ -31,8 +31,9 @@ class PodStates:
         # By UID of the pod.
         self._capsules: dict[str, set[str]] = {}
         self._hosts: dict[str, set[str]] = {}
-        # Capsules that the last full report of their host lacked.
-        self._lacking: set[str] = set()
+        # Of capsules that the last full report of their host lacked, how
+        # many did.
+        self._lacking: dict[str, int] = {}
 
     def put(self, state: states.PodState, host: str) -> bool:
         """Keep a state; tell whether it says anything new."""
@@ -40,8 +41,7 @@ class PodStates:
             self._hosts.setdefault(state.uid, set()).add(host)
             self._capsules.setdefault(state.uid, set()).add(state.capsule)
             before = self._states.get(state.capsule)
-            found = state.capsule in self._lacking
-            self._lacking.discard(state.capsule)
+            found = self._lacking.pop(state.capsule, 0) > 0
             if before and before.generation >= state.generation:
                 return found
             self._states[state.capsule] = state
@@ -52,16 +52,19 @@ class PodStates:
         with self._lock:
             return self._states.get(capsule)
 
-    def lack(self, capsule: str) -> None:
+    def lack(self, uid: str, capsule: str) -> None:
         """Note that the host of a capsule does not know it."""
         with self._lock:
-            if capsule in self._states:
-                self._lacking.add(capsule)
+            self._capsules.setdefault(uid, set()).add(capsule)
+            self._lacking[capsule] = self._lacking.get(capsule, 0) + 1
 
-    def is_lacking(self, capsule: str) -> bool:
-        """Tell whether its host, when asked last, did not know it."""
+    def is_lacking(self, capsule: str, times: int = 1) -> bool:
+        """Tell whether its host, when asked last, did not know it.
+
+        :param times: so often, one after the other
+        """
         with self._lock:
-            return capsule in self._lacking
+            return self._lacking.get(capsule, 0) >= times
 
     def hosts_of(self, uid: str) -> set[str]:
         """Return the hosts that told of a pod, its capsule gone or not."""
@@ -73,5 +76,5 @@ class PodStates:
         with self._lock:
             for capsule in self._capsules.pop(uid, ()):
                 self._states.pop(capsule, None)
-                self._lacking.discard(capsule)
+                self._lacking.pop(capsule, None)
             return self._hosts.pop(uid, set())

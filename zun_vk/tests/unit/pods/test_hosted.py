@@ -244,6 +244,50 @@ class EndTestCase(HostedTestCase):
         self.runtime.delete.assert_not_called()
         self.assertEqual('Running', self._phase())
 
+    def report_without(self, times):
+        for _ in range(times):
+            self.side.has_only('host-1', set())
+            self._sync()
+
+    def ended_in_zun(self, **fields):
+        self.capsules[:] = [capsules.read(
+            self.pods[_UID], host='host-1', **{'status': 'Stopped',
+                                               **fields})]
+
+    def test_an_end_that_its_host_no_longer_knows_fails_the_pod(self):
+        # It was started again since; and what it told, or this agent, was
+        # lost.
+        for forget in (False, True):
+            pod = self.running()
+            if forget:
+                self.side.gone(_UID)
+            self.ended_in_zun()
+            self.report_without(1)
+            self.assertEqual('Running', self._phase())
+            self.report_without(1)
+            self.assertEqual(('Failed', 'CapsuleLost'), (
+                self._phase(), self.pods[_UID]['status']['reason']))
+            self._sync()
+            self.assertTrue(self.runtime.delete.called)
+            self.runtime.delete.reset_mock()
+            pod['status'] = {}
+            self.pods.clear()
+            self.capsules.clear()
+            self.side.gone(_UID)
+
+    def test_what_a_host_is_about_to_run_again_is_not_lost(self):
+        self.running()
+        self.report_without(3)
+        self.assertEqual('Running', self._phase())
+
+    def test_what_a_host_has_told_of_its_end_is_not_lost(self):
+        pod = self.running(restartPolicy='Never')
+        self.ended_in_zun()
+        self.report_without(1)
+        self.end(pod, 0)
+        self.report_without(3)
+        self.assertEqual('Succeeded', self._phase())
+
 
 class SilenceTestCase(HostedTestCase):
 

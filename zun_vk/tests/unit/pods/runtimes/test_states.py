@@ -52,9 +52,17 @@ class StatesTestCase(base.BaseTestCase):
 
     def test_a_capsule_that_its_host_lacks_is_found_again(self):
         self.states.put(state(1), 'host-1')
-        self.states.lack('capsule-a')
+        self.states.lack('uid', 'capsule-a')
         self.assertTrue(self.states.is_lacking('capsule-a'))
+        self.assertFalse(self.states.is_lacking('capsule-a', 2))
         self.assertTrue(self.states.put(state(1), 'host-1'))
+        self.assertFalse(self.states.is_lacking('capsule-a'))
+
+    def test_one_that_was_never_told_of_can_be_lacked_too(self):
+        for times in (1, 2):
+            self.states.lack('uid', 'capsule-a')
+            self.assertTrue(self.states.is_lacking('capsule-a', times))
+        self.states.forget('uid')
         self.assertFalse(self.states.is_lacking('capsule-a'))
 
 
