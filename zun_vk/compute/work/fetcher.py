@@ -82,6 +82,10 @@ class Fetcher:
         """
         if not pod.capsule.node:
             return None
+        if pod.memory.ended and pod.payload is not None:
+            # Nothing of it starts again; the Secrets of every Job that is
+            # done need not be read for ever.
+            return None
         early = pod.fetch_at - self._clock()
         if early > 0:
             return early

@@ -78,7 +78,9 @@ class Housekeeping:
 
         Kubernetes: a pod over the sizeLimit of an emptyDir is evicted.
         """
-        if pod.payload is None or pod.memory.ending or pod.removing:
+        memory = pod.memory
+        if (pod.payload is None or memory.ending or memory.ended
+                or pod.removing):
             return
         over = self._volumes.over_limit(pod.payload)
         if over:

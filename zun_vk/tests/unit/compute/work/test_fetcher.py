@@ -139,3 +139,16 @@ class FetcherTestCase(oslotest.base.BaseTestCase):
         wait.wait_for(lambda: self.pod.inbox, 'an answer has come')
         self.pod.inbox.popleft()(self.pod)
         self.assertGreater(self.fetcher.look(self.pod), 30)
+
+    def test_nothing_is_asked_for_a_pod_that_has_ended(self):
+        self.answered()
+        self.pod.inbox.popleft()(self.pod)
+        self.pod.memory.ended = True
+        self.pod.fetch_at = float('-inf')
+        self.assertIsNone(self.fetcher.look(self.pod))
+        self.assertEqual(1, self.agent.call.call_count)
+        self.assertFalse(self.tasks.running(('fetch', 'uid-1')))
+        # But what it was, where that is not known.
+        self.pod.payload = None
+        self.answered()
+        self.assertEqual(2, self.agent.call.call_count)

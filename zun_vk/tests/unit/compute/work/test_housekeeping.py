@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
 import threading
 from unittest import mock
 
@@ -82,3 +83,16 @@ class HousekeepingTestCase(oslotest.base.BaseTestCase):
         self.assertTrue(evicted.wait(5))
         self.assertEqual(('uid-1', 0, 'Evicted'),
                          self.pods.end.call_args.args[:3])
+
+    def test_volumes_of_a_pod_that_has_ended_are_not_measured(self):
+        ended, looked = self.pods.all.return_value[0], threading.Event()
+        ended.memory.ended = True
+        other = dataclasses.replace(ended, memory=model.PodMemory(),
+                                    payload=payload.PodPayload('2', POD))
+        self.pods.all.return_value.append(other)
+        self.volumes.over_limit.side_effect = (
+            lambda payload: looked.set() or [])
+        self.start()
+        self.assertTrue(looked.wait(5))
+        self.assertEqual([mock.call(other.payload)],
+                         self.volumes.over_limit.call_args_list[:1])
