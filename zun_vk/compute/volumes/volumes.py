@@ -218,10 +218,25 @@ class PodVolumes:
 
         :raises exceptions.VolumeFailed: something is left; call again
         """
-        _checked(uid)
-        with _failing(uid):
-            for root in self._roots():
-                own = os.path.join(root, uid)
+        self._clear(*(os.path.join(root, _checked(uid))
+                      for root in self._roots()))
+
+    def release(self, uid: str) -> None:
+        """Unmount and delete the volumes of a pod that has ended.
+
+        What its containers said last stays: it is read again by a service
+        that begins anew.
+
+        :raises exceptions.VolumeFailed: something is left; call again
+        """
+        *run_roots, pod_root = self._roots()
+        self._clear(*(os.path.join(root, _checked(uid))
+                      for root in run_roots),
+                    os.path.join(pod_root, _checked(uid), 'volumes'))
+
+    def _clear(self, *directories: str) -> None:
+        for own in directories:
+            with _failing(os.path.basename(own)):
                 for path in mountinfo.beneath(mountinfo.read(), own):
                     linux.unmount(path)
                 trees.clear(own)

@@ -346,6 +346,20 @@ class PodVolumesTestCase(base.BaseTestCase):
         self.assertEqual(set(), self.volumes.uids())
         self.volumes.remove(UID)
 
+    def test_of_a_pod_that_ended_no_volume_is_left_but_its_last_words(self):
+        self._everything()
+        own = os.path.join(self.settings.pod_root, UID)
+        before = set(os.listdir(own))
+        self.volumes.release(UID)
+        self.assertEqual([self._run('volumes'), self.settings.run_root],
+                         self._mounts())
+        for part in ('volumes', 'subpaths'):
+            self.assertEqual([], os.listdir(self._run(part)))
+        self.assertEqual(before - {'volumes'}, set(os.listdir(own)))
+        self.volumes.release(UID)
+        self.volumes.remove(UID)
+        self.assertEqual(set(), self.volumes.uids())
+
     def test_a_half_removed_pod_is_removed(self):
         self._everything()
         linux.unmount(self._run('volumes', UID, 'm'))
@@ -368,8 +382,8 @@ class PodVolumesTestCase(base.BaseTestCase):
 
     def test_no_uid_leads_out(self):
         for uid in ('', '..', '../x', 'a/b', '.'):
-            self.assertRaises(
-                exceptions.VolumeRefused, self.volumes.remove, uid)
+            for remove in (self.volumes.remove, self.volumes.release):
+                self.assertRaises(exceptions.VolumeRefused, remove, uid)
 
     def test_other_pods_are_left_alone(self):
         other = os.path.join(self.settings.pod_root, UID + '0')
