@@ -116,6 +116,7 @@ class Pod:
     :param changed: the Pod object did since the agent was asked last
     :param volumes_of: generation of the payload its volumes were made of
     :param volumes_at: monotonic time before which they are not tried again
+    :param released: its volumes were removed, for it has ended
     :param emptied: its volumes and cgroup were removed
     :param empty_tries: how often that was tried
     :param remove_at: monotonic time before which its removal, which
@@ -147,6 +148,7 @@ class Pod:
     volumes_at: float = float('-inf')
     volumes_pause: backoff.Backoff = dataclasses.field(
         default_factory=lambda: backoff.Backoff(2.0, 60.0))
+    released: bool = False
     emptied: bool = False
     empty_tries: int = 0
     remove_at: float = float('-inf')

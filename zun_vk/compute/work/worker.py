@@ -103,6 +103,7 @@ class Worker:
         elif pod.memory.ending is not None:
             # Nobody tells what it is, but what runs of it can be ended.
             times.append(self._decide(pod, seen))
+        times.append(self._release(pod, seen))
         self._tell(pod, seen)
         return min((each for each in times if each is not None),
                    default=None)
@@ -185,6 +186,34 @@ class Worker:
             self._fetcher.look(pod)
             return
         self._starter.start(pod, action, sandbox)
+
+    def _release(self, pod: pod_module.Pod,
+                 seen: model.Seen) -> float | None:
+        """Begin to remove the volumes of a pod that has ended.
+
+        Kubernetes: what it wrote goes with its containers, though its object
+        stays: memory above all.
+
+        :returns: seconds until that is to be tried again
+        """
+        if pod.released or not pod.memory.ended or _runs(seen):
+            return None
+        early = pod.remove_at - self._clock()
+        if early > 0:
+            return early
+
+        def released(pod: pod_module.Pod, result: object,
+                     error: Exception | None) -> None:
+            pod.released = error is None
+            if error is not None:
+                pod.remove_at = self._clock() + _LOOK_AGAIN
+                LOG.warning('Pod %s: its volumes were not removed: %s',
+                            pod.uid, error)
+
+        self._background.start(
+            pod, ('volumes',), lambda: self._volumes.release(pod.uid),
+            released)
+        return None
 
     def _remove(self, pod: pod_module.Pod, seen: model.Seen) -> float | None:
         """Remove what is left of a pod in which nothing runs."""

@@ -583,3 +583,29 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.runtime.fail('RemovePodSandbox', times=0)
         wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
                       'the capsule is gone')
+
+    def test_a_pod_that_ended_leaves_nothing_in_memory_or_on_disk(self):
+        uid = self.host.run(pod(
+            restartPolicy='Never', volumes=[
+                {'name': 'd', 'emptyDir': {}},
+                {'name': 'm', 'emptyDir': {'medium': 'Memory'}}],
+            containers=[{'name': 'main', 'volumeMounts': [
+                {'name': 'd', 'mountPath': '/d'},
+                {'name': 'm', 'mountPath': '/m'}]}]))
+        self.host.running(uid)
+        mounts = {each.container_path: each.host_path for each in
+                  self.runtime.configs[self.host.container()].mounts}
+        with open(mounts['/dev/termination-log'], 'w') as stream:
+            stream.write('bye')
+        self.assertTrue(os.path.ismount(mounts['/m']))
+        self.runtime.exit(self.host.container(), 1)
+        self.ended(uid)
+        wait.wait_for(lambda: not os.path.exists(mounts['/m'])
+                      and not os.path.exists(mounts['/d']),
+                      'its volumes are gone')
+        before = len(self.host.bus.states[uid])
+        self.host.restart()
+        wait.wait_for(lambda: len(self.host.bus.states[uid]) > before,
+                      'the state is told again')
+        self.assertEqual('bye', self.host.status(
+            uid)['state']['terminated']['message'])
