@@ -56,8 +56,8 @@ class Collector:
     :param high: percentage of use of the images' file system from which
         images go, 100: never
     :param low: percentage of use that is aimed at then
-    :param directories: is given what ``known`` says in each round, to
-        remove the directories of all other pods
+    :param directories: is given what ``known`` says in each round, and
+        what the runtime had, to remove the directories of all other pods
     """
 
     def __init__(self, runtime: client.Runtime, known: Known,
@@ -106,7 +106,10 @@ class Collector:
         if known is not None:
             known = frozenset(known)
             self._remove_strays(sandboxes, containers, known, stop)
-            self._try('directories', lambda stop: self._tidy(known), stop)
+            # What runs may be of a pod that is about to be known.
+            kept = known.union((each.uid for each in sandboxes),
+                               (each.uid for each in containers))
+            self._try('directories', lambda stop: self._tidy(kept), stop)
         self._remove_old([each for each in sandboxes
                           if known is None or each.uid in known],
                          [each for each in containers

@@ -132,6 +132,21 @@ class ContainersTestCase(CollectorTestCase):
                             directories).collect_containers(self.stop)
         directories.assert_called_once_with({'u1'})
 
+    def test_what_the_runtime_has_of_a_pod_keeps_its_directories(self):
+        # Nobody knows it yet: it has the same time as what runs of it.
+        self._container(self._sandbox('u2'), uid='u2')
+        directories = mock.Mock()
+        collecting = collector.Collector(
+            self.runtime, lambda: self.known, 85, 80, directories,
+            clock=lambda: self.now)
+        collecting.collect_containers(self.stop)
+        directories.assert_called_once_with({'u1', 'u2'})
+        self.now += 1000
+        collecting.collect_containers(self.stop)
+        self.assertEqual({}, self.fake.containers)
+        collecting.collect_containers(self.stop)
+        directories.assert_called_with({'u1'})
+
     def test_a_directory_that_cannot_go_keeps_nothing_else(self):
         # A file that a privileged container made immutable, say.
         sandbox = self._sandbox()
