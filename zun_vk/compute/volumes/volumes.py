@@ -218,8 +218,8 @@ class PodVolumes:
 
         :raises exceptions.VolumeFailed: something is left; call again
         """
-        self._clear(*(os.path.join(root, _checked(uid))
-                      for root in self._roots()))
+        self._clear(uid, *(os.path.join(root, _checked(uid))
+                           for root in self._roots()))
 
     def release(self, uid: str) -> None:
         """Unmount and delete the volumes of a pod that has ended.
@@ -230,13 +230,13 @@ class PodVolumes:
         :raises exceptions.VolumeFailed: something is left; call again
         """
         *run_roots, pod_root = self._roots()
-        self._clear(*(os.path.join(root, _checked(uid))
-                      for root in run_roots),
+        self._clear(uid, *(os.path.join(root, _checked(uid))
+                           for root in run_roots),
                     os.path.join(pod_root, _checked(uid), 'volumes'))
 
-    def _clear(self, *directories: str) -> None:
+    def _clear(self, uid: str, *directories: str) -> None:
         for own in directories:
-            with _failing(os.path.basename(own)):
+            with _failing(uid):
                 for path in mountinfo.beneath(mountinfo.read(), own):
                     linux.unmount(path)
                 trees.clear(own)
