@@ -50,6 +50,7 @@ def configuration(where: paths.Paths, keys: pki.Pki,
     address = settings.node_address()
     return {
         'DEFAULT': {'transport_url': infrastructure.transport_url(where)},
+        'oslo_messaging_rabbit': infrastructure.QUEUES,
         'pods': {'capsule_runtime': runtime},
         'agent': {'state_path': where.data / 'agent'},
         'kubernetes': {'kubeconfig': keys.kubeconfig('agent')},

@@ -153,6 +153,12 @@ def write_configuration(where: paths.Paths) -> None:
         f'"{settings.HOST}:{settings.PORTS["registry"]}"}}\n')
 
 
+#: Section oslo_messaging_rabbit, the same for all. A capsule's creation and
+#: deletion are sent once: where queues go with the bus, what is sent after it
+#: came back and before its receivers did is lost, and Zun never knows.
+QUEUES = {'amqp_durable_queues': 'true'}
+
+
 def transport_url(where: paths.Paths) -> str:
     password = settings.passwords(where)['rabbitmq']
     return (f'rabbit://devcloud:{password}@{settings.HOST}:'

@@ -138,6 +138,7 @@ def zun(where: paths.Paths, venv: Path) -> dict[str, dict]:
                     'resource_provider_association_refresh': 1},
         'network': {'driver': 'devcloud', 'driver_name': 'bridge'},
         'oslo_concurrency': {'lock_path': where.data / 'zun/lock'},
+        'oslo_messaging_rabbit': infrastructure.QUEUES,
         'oslo_policy': {'policy_file': where.etc / 'zun-policy.yaml'},
         'keystone_authtoken': middleware(where, 'zun'),
         'keystone_auth': credentials(where, 'zun'),

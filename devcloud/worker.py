@@ -50,6 +50,7 @@ def configuration(where: paths.Paths, host: str) -> dict[str, dict]:
     pods, logs = kept(where, host)
     return {
         'DEFAULT': {'transport_url': infrastructure.transport_url(where)},
+        'oslo_messaging_rabbit': infrastructure.QUEUES,
         'compute': {
             'host': host,
             'runtime_endpoint': containerd.endpoint(where, host),
