@@ -115,6 +115,10 @@ class Publisher:
                     self._changed.wait(60)
                 batch = [(target, list(waiting.values())[:_AT_ONCE])
                          for target, waiting in self._waiting.items()]
+            if any(state.ended for _, some in batch for state in some):
+                # An agent gives back the capsule of a pod that has ended,
+                # and believes nothing that comes about it then.
+                self._send_events()
             failed = [target for target, some in batch
                       if not self._send(target, some)]
             if failed:

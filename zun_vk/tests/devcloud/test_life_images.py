@@ -19,6 +19,7 @@ from zun_vk.tests.devcloud import door
 from zun_vk.tests.devcloud import hosted
 from zun_vk.tests.devcloud import life
 from zun_vk.tests.fixtures import kube
+from zun_vk.tests.fixtures.wait import wait_for
 
 PULL = ('ErrImagePull', 'ImagePullBackOff')
 NONE = 'zun-vk-tests/none:1'
@@ -55,6 +56,12 @@ class TestImages(life.LifeCase):
             message.startswith(f'Failed to pull image "{NONE}"')
             for message in self.messages(missing, 'Failed')))
 
+    def pulled(self, pod, containers):
+        """Return what Pulled events say, by container, once all have one."""
+        said = {event['involvedObject']['fieldPath']: event['message']
+                for event in self.events(pod, 'Pulled')}
+        return said if len(said) == containers else None
+
     def test_images_are_pulled_by_policy(self):
         def look(name, policy):
             return hosted.shell('echo ran', name, imagePullPolicy=policy)
@@ -64,8 +71,10 @@ class TestImages(life.LifeCase):
 
         self.succeeded(pod)
 
-        pulled = {event['involvedObject']['fieldPath']: event['message']
-                  for event in self.events(pod, 'Pulled')}
+        # Events are written apart from the status.
+        pulled = wait_for(lambda: self.pulled(pod, 3),
+                          'an event for each container',
+                          seen=lambda: self.events(pod))
         self.assertRegex(
             pulled['spec.initContainers{always}'],
             'Successfully pulled image "busybox" in .* Image size: [1-9]')

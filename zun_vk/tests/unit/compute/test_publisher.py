@@ -9,6 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import dataclasses
 import threading
 from unittest import mock
 
@@ -99,6 +100,21 @@ class PublisherTestCase(oslotest.base.BaseTestCase):
         self.assertEqual([4], self.generations(bus.AGENT, 'pod_states'))
         self.assertEqual([4],
                          self.generations(bus.DRIVER, 'capsule_states'))
+
+    def test_what_happened_to_a_pod_is_told_before_its_end(self):
+        thread = threading.Thread(target=self.publisher.run_states,
+                                  args=(self.stop,), daemon=True)
+        self.publisher.event('node', event())
+        self.publisher.state(dataclasses.replace(state(), ended=True))
+        thread.start()
+        self.addCleanup(thread.join, 5)
+        self.addCleanup(self.publisher.wake)
+        self.addCleanup(self.stop.set)
+        wait.wait_for(lambda: self.bus.to(bus.AGENT, 'pod_states'),
+                      'the agent is told')
+        self.assertEqual(['pod_events', 'pod_states'], [
+            method for topic, _, method, _ in self.bus.told
+            if topic == bus.AGENT])
 
     def test_a_report_says_whether_it_is_all(self):
         self.publisher.report('node', [state()], full=False)
