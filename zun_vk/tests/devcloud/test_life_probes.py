@@ -83,9 +83,7 @@ class TestReadiness(life.LifeCase):
                          kube.condition(seen, 'Ready')['message'])
         event = self.wait_event(pod, 'Unhealthy')
         self.assertIn('spec.containers{', event['involvedObject']['fieldPath'])
-        self.assertTrue(any(
-            message.startswith('Readiness probe failed')
-            for message in self.messages(pod, 'Unhealthy')))
+        self.wait_message(pod, 'Unhealthy', 'Readiness probe failed')
         self.call(pod, 'rm', '/tmp/ill', container='slow')
         seen = self.wait_ready(pod)
         self.assertEqual(
@@ -131,16 +129,13 @@ class TestLiveness(life.LifeCase):
                 seen, name).get('restartCount', 0) > 0, f'{name} restarted')
             self.assertEqual(137, hosted.status_of(self.now(pod), name)[
                 'lastState']['terminated']['exitCode'])
-            self.assertIn(
-                f'Container {name} failed liveness probe, will be restarted',
-                self.messages(pod, 'Killing'))
-        unhealthy = self.messages(pod, 'Unhealthy')
-        self.assertTrue(any(
-            message.startswith('Liveness probe failed: not well')
-            for message in unhealthy), unhealthy)
+            self.wait_message(
+                pod, 'Killing',
+                f'Container {name} failed liveness probe, will be restarted')
+        self.wait_message(pod, 'Unhealthy', 'Liveness probe failed: not well')
         self.finished(starts)
-        self.assertIn('Container main failed startup probe',
-                      ' '.join(self.messages(starts, 'Killing')))
+        self.wait_message(starts, 'Killing',
+                          'Container main failed startup probe')
 
     def test_probes_leave_alone_what_is_well(self):
         pod = self.running_pod(
