@@ -68,7 +68,7 @@ class TestZones(base.DevcloudTestCase):
             self):
         uid = self.wait_node_ready()['metadata']['uid']
         pod = self.run_in_zone()
-        capsule = self.capsule(pod)
+        capsule = self.capsule(pod)['uuid']
 
         # Before the pod goes: a host that is disabled tells Placement so
         # before it finishes a deletion, and may be refused.
@@ -76,7 +76,7 @@ class TestZones(base.DevcloudTestCase):
         self.cloud.cordon(HOST)
         node = self.wait_node_not_ready('NoZunHost')
         self.assertNotIn('unschedulable', node['spec'])
-        self.assertEqual(capsule, self.capsule(pod))
+        self.assertEqual(capsule, self.capsule(pod)['uuid'])
         self.uncordon()
         self.wait_node_ready()
 
