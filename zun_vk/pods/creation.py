@@ -88,11 +88,8 @@ class Creation:
         """Write that the pod is taken up; nothing is sent before that."""
         try:
             self._runtime.check(pod)
-        except exceptions.UnsupportedPod as error:
-            self._endings.unsupported(pod, error)
-            return
-        except exceptions.NotAdmitted as error:
-            self._endings.not_admitted(pod, error)
+        except (exceptions.UnsupportedPod, exceptions.NotAdmitted) as error:
+            self._endings.refused(pod, error)
             return
         memory.acknowledged = True
         self._writer.publish(pod, pod_status.pending(
@@ -112,11 +109,8 @@ class Creation:
             self._runtime.check(pod)
             variables = self._resolver.resolve(pod, memory.read_after)
             translation = self._runtime.translate(pod, variables)
-        except exceptions.UnsupportedPod as error:
-            self._endings.unsupported(pod, error)
-            return
-        except exceptions.NotAdmitted as error:
-            self._endings.not_admitted(pod, error)
+        except (exceptions.UnsupportedPod, exceptions.NotAdmitted) as error:
+            self._endings.refused(pod, error)
             return
         except exceptions.NotYetResolvable as error:
             self._not_yet(pod, error, memory)

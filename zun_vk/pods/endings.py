@@ -47,18 +47,13 @@ class Endings:
         self._writer = status_writer
         self._host_ip = host_ip
 
-    def unsupported(self, pod: dict,
-                    error: exceptions.UnsupportedPod) -> None:
-        """Fail a pod that asks for what cannot be carried."""
-        self._fail(pod, UNSUPPORTED, str(error))
-
-    def not_admitted(self, pod: dict,
-                     error: exceptions.NotAdmitted) -> None:
-        """Fail a pod that no kubelet would take."""
-        self._recorder.pod(pod, events.WARNING, error.reason, error.message,
-                           once=True)
-        self._publish(pod, error.reason,
-                      f'Pod was rejected: {error.message}')
+    def refused(self, pod: dict, error: exceptions.UnsupportedPod
+                | exceptions.NotAdmitted) -> None:
+        """Fail a pod that cannot be carried, or that no kubelet would take."""
+        if isinstance(error, exceptions.NotAdmitted):
+            self._reject(pod, error.reason, error.message)
+        else:
+            self._fail(pod, UNSUPPORTED, str(error))
 
     def lost(self, pod: dict) -> None:
         """Fail a pod whose capsule somebody else has deleted.
@@ -101,9 +96,7 @@ class Endings:
         :param words: Zun's reason
         """
         said = f'{shortage}. Zun: {words}' if words else str(shortage)
-        self._recorder.pod(pod, events.WARNING, shortage.reason, said,
-                           once=True)
-        self._publish(pod, shortage.reason, f'Pod was rejected: {said}')
+        self._reject(pod, shortage.reason, said)
 
     def turned_away(self, pod: dict) -> None:
         """Fail a pod of a DaemonSet."""
@@ -113,6 +106,10 @@ class Endings:
         """Say that a pod of a DaemonSet stays Pending."""
         self._recorder.pod(pod, events.NORMAL, DAEMONSET, _DAEMONSET_WORDS,
                            once=True)
+
+    def _reject(self, pod: dict, reason: str, words: str) -> None:
+        self._recorder.pod(pod, events.WARNING, reason, words, once=True)
+        self._publish(pod, reason, f'Pod was rejected: {words}')
 
     def _fail(self, pod: dict, reason: str, message: str) -> None:
         self._recorder.pod(pod, events.WARNING, reason, message, once=True)
