@@ -46,6 +46,11 @@ class HostTestCase(oslotest.base.BaseTestCase):
             lambda: self.host.state(uid) and self.host.state(uid).ended,
             'the pod ended', seen=lambda: self.host.state(uid))
 
+    def delete(self, uid, grace=0):
+        """Delete a capsule until it is gone."""
+        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', grace),
+                      'the capsule is gone')
+
     def test_a_pod_runs_and_its_state_is_told(self):
         uid = self.host.run(pod())
         status = self.host.running(uid)
@@ -134,8 +139,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
     def test_a_deleted_capsule_leaves_nothing(self):
         uid = self.host.run(pod())
         self.host.running(uid)
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', None),
-                      'the capsule is gone')
+        self.delete(uid, None)
         self.assertEqual(({}, {}), (self.runtime.containers,
                                     self.runtime.sandboxes))
         wait.wait_for(lambda: self.host.state(uid).gone, 'it is told')
@@ -155,8 +159,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
         known = {each for by_id in observer._exited.values()
                  for each in by_id}
         self.assertLessEqual(known, set(self.runtime.containers))
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         self.assertEqual(({}, {}), (observer._exited, observer._sandboxes))
         self.assertEqual({}, self.host.parts.worker._killer._kills)
 
@@ -194,8 +197,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
         uid = self.host.run(pod('last'))
         wait.wait_for(lambda: len(self.runtime.sandboxes) == 4,
                       'there is a sandbox for the last')
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the last is gone')
+        self.delete(uid)
 
     def test_hooks_without_end_hold_up_no_other_pod(self):
         self.useFixture(fixtures.MockPatchObject(assembly, '_TASKS', 1))
@@ -338,8 +340,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
         uid = self.host.run(pod())
         wait.wait_for(lambda: self.runtime.called('PullImage'),
                       'it is pulled')
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         gate.set()
         self.assertEqual([], self.runtime.called('CreateContainer'))
 
@@ -410,8 +411,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
 
     def test_a_pod_that_nobody_tells_any_more_ends_as_it_should(self):
         uid = self.forgotten('.payload')
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', None),
-                      'the capsule is gone')
+        self.delete(uid, None)
         self.ends_as_it_should()
         # While it ran it had not ended.
         for state in self.host.bus.states[uid]:
@@ -508,8 +508,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
             self.host.parts.volumes, 'remove', fail))
         uid = self.host.run(pod())
         self.host.running(uid)
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         self.assertEqual(2, len(tries))
 
     def test_sandboxes_without_end_hold_up_no_running_pod(self):
@@ -547,16 +546,14 @@ class HostTestCase(oslotest.base.BaseTestCase):
         uid = self.host.run(pod())
         wait.wait_for(lambda: 'FailedCreatePodSandBox' in self.host.reasons(
             uid), 'its sandbox cannot be made')
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         self.assertEqual([mock.call(f'/zun/pod{uid}')], calls)
 
     def test_a_cgroup_that_is_busy_is_removed_later(self):
         calls = self.cgroups(False, OSError(errno.EIO, 'no'), True)
         uid = self.host.run(pod())
         self.host.running(uid)
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         self.assertEqual(3, len(calls))
 
     def test_a_cgroup_that_stays_busy_keeps_no_capsule_for_ever(self):
@@ -565,8 +562,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
         calls = self.cgroups(*[False] * 9)
         uid = self.host.run(pod())
         self.host.running(uid)
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
         self.assertEqual(2, len(calls))
 
     def test_a_sandbox_that_cannot_be_removed_is_tried_again_with_time(self):
@@ -581,8 +577,7 @@ class HostTestCase(oslotest.base.BaseTestCase):
         self.assertLess(
             len(self.runtime.called('RemovePodSandbox')) - before, 5)
         self.runtime.fail('RemovePodSandbox', times=0)
-        wait.wait_for(lambda: self.host.pods.delete(f'cap-{uid}', 0),
-                      'the capsule is gone')
+        self.delete(uid)
 
     def test_a_pod_that_ended_leaves_nothing_in_memory_or_on_disk(self):
         uid = self.host.run(pod(

@@ -47,6 +47,17 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         while self.pod.inbox:
             self.pod.inbox.popleft()(self.pod)
 
+    def hook_that_cannot_be_cut(self):
+        """Return what is set once it began, and what lets it end."""
+        entered, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hook(seconds, cut):
+            entered.set()
+            go_on.wait(10)
+        self.hook = hook
+        return entered, go_on
+
     def test_a_container_is_stopped_within_its_grace(self):
         self.assertTrue(self.kill(30))
         self.assertEqual(1030.0, self.pod.memory.killing['c-1'].deadline)
@@ -148,13 +159,7 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         self.assertEqual({}, self.pod.memory.retry_at)
 
     def test_less_grace_ends_a_container_whose_hook_cannot_be_cut(self):
-        entered, go_on = threading.Event(), threading.Event()
-        self.addCleanup(go_on.set)
-
-        def hook(seconds, cut):
-            entered.set()
-            go_on.wait(10)
-        self.hook = hook
+        entered, go_on = self.hook_that_cannot_be_cut()
         self.kill(3600)
         self.assertTrue(entered.wait(5))
         self.kill(0)
@@ -164,13 +169,7 @@ class KillerTestCase(oslotest.base.BaseTestCase):
         self.finish()
 
     def test_a_grace_that_is_drawn_tighter_twice_is_kept(self):
-        entered, go_on = threading.Event(), threading.Event()
-        self.addCleanup(go_on.set)
-
-        def hook(seconds, cut):
-            entered.set()
-            go_on.wait(10)
-        self.hook = hook
+        entered, go_on = self.hook_that_cannot_be_cut()
         self.kill(3600)
         self.assertTrue(entered.wait(5))
         self.kill(1800)
