@@ -102,6 +102,20 @@ def waiting(pod: Object, container: str = 'main') -> Object:
 class HostedCase(base.DevcloudTestCase):
     """A test of pods that zun-vk-compute runs."""
 
+    def messages(self, pod: Object, reason: str) -> set[str]:
+        """Return the messages of the pod's events of this reason."""
+        return {event['message'] for event in self.events(pod, reason)}
+
+    def wait_message(self, pod: Object, reason: str, begin: str) -> None:
+        """Wait for an event of this reason whose message begins so.
+
+        Events are written apart from the status that goes with them.
+        """
+        wait_for(lambda: any(message.startswith(begin) for message
+                             in self.messages(pod, reason)),
+                 f'an event {reason} that says "{begin}"', 20,
+                 seen=lambda: self.events(pod))
+
     def run_pod(self, *containers: Object, **fields: Any) -> Object:
         """As the base's; it runs once, and ends at once when told to."""
         return super().run_pod(*containers, **{

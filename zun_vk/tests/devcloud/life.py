@@ -24,7 +24,6 @@ from zun_vk.tests.devcloud import hosted
 from zun_vk.tests.fixtures import kube
 from zun_vk.tests.fixtures import pods
 from zun_vk.tests.fixtures.podcase import Object
-from zun_vk.tests.fixtures.wait import wait_for
 
 KEEP = 'zun.test/keep'
 STRATEGIC = 'application/strategic-merge-patch+json'
@@ -104,17 +103,3 @@ class LifeCase(hosted.HostedCase):
                     and reason in (None, ready.get('reason')))
         self.wait_pod(pod, holds, f'Ready {status} {reason or ""}', timeout)
         return self.now(pod)
-
-    def messages(self, pod: Object, reason: str) -> set[str]:
-        """Return the messages of the pod's events of this reason."""
-        return {event['message'] for event in self.events(pod, reason)}
-
-    def wait_message(self, pod: Object, reason: str, part: str) -> None:
-        """Wait for an event of this reason that says so.
-
-        Events are written apart from the status that goes with them.
-        """
-        wait_for(lambda: any(part in message for message
-                             in self.messages(pod, reason)),
-                 f'an event {reason} that says "{part}"', 20,
-                 seen=lambda: self.events(pod))

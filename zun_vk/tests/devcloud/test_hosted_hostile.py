@@ -27,7 +27,6 @@ from devcloud import images
 from devcloud import own_images
 from devcloud import references
 from zun_vk.tests.devcloud import hosted
-from zun_vk.tests.fixtures.wait import wait_for
 
 # Near the 1 MiB that the API server takes.
 HUGE = 1040000
@@ -124,10 +123,8 @@ class TestImages(hosted.HostedCase):
             seen = self.wait_why(pod, 'main', *PULL)
             self.assertEqual('Pending', seen['status']['phase'])
             image = pod['spec']['containers'][0]['image']
-            wait_for(lambda pod=pod, image=image: any(
-                f'Failed to pull image "{image}"' in event['message']
-                for event in self.events(pod, 'Failed')),
-                f'an event about {image}', 20)
+            self.wait_message(pod, 'Failed',
+                              f'Failed to pull image "{image}"')
         self.succeeded(good)
         failed = self.finished(missing)
         self.assertEqual('Failed', failed['status']['phase'])

@@ -129,9 +129,9 @@ class TestLiveness(life.LifeCase):
                 seen, name).get('restartCount', 0) > 0, f'{name} restarted')
             self.assertEqual(137, hosted.status_of(self.now(pod), name)[
                 'lastState']['terminated']['exitCode'])
-            self.wait_message(
-                pod, 'Killing',
-                f'Container {name} failed liveness probe, will be restarted')
+            said = f'Container {name} failed liveness probe, will be restarted'
+            self.wait_message(pod, 'Killing', said)
+            self.assertIn(said, self.messages(pod, 'Killing'))
         self.wait_message(pod, 'Unhealthy', 'Liveness probe failed: not well')
         self.finished(starts)
         self.wait_message(starts, 'Killing',
